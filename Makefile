@@ -1,0 +1,43 @@
+# SPDX-FileCopyrightText: 2026 the octofleet.octopus authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+#   make demo     rotate a Server certificate over an embedded fleet, with an independent witness
+#   make test     all the tests
+#
+# Both work from a fresh clone with Python 3.11 or later and make: they build their own virtual environment in .venv.
+
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+# PYTHONUNBUFFERED makes pipelined modules read their payload byte by byte (design/performance.md 4.6).
+RUN := env -u PYTHONUNBUFFERED PATH=$(BIN):$$PATH ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/$(VENV)/collections \
+	ANSIBLE_HOME=$(CURDIR)/$(VENV)/ansible ANSIBLE_LOCALHOST_WARNING=False PYTHONPATH=$(CURDIR)/tests
+
+.PHONY: demo test bench proof lint sanity clean venv
+venv: $(VENV)/.ready
+
+$(VENV)/.ready: tests/requirements.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later was not found. Install it, or name it: make PYTHON=/path/to/python3 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Making the virtual environment $(VENV) (once) ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip --quiet --disable-pip-version-check install -r tests/requirements.txt
+	@mkdir -p $(VENV)/collections/ansible_collections/octofleet
+	@ln -sfn $(CURDIR) $(VENV)/collections/ansible_collections/octofleet/octopus
+	@touch $@
+
+demo: $(VENV)/.ready
+	@$(RUN) $(BIN)/python -m lab.demo
+
+test: $(VENV)/.ready
+	@$(RUN) $(BIN)/python -m pytest -q tests/unit tests/model tests/e2e
+
+bench: $(VENV)/.ready
+	@$(RUN) $(BIN)/python -m pytest -q -s tests/bench
+
+proof: $(VENV)/.ready
+	@$(RUN) $(BIN)/python -m pytest -q tests/proof
+
+clean:
+	rm -rf .venv .venv-lint .build demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
