@@ -39,5 +39,17 @@ bench: $(VENV)/.ready
 proof: $(VENV)/.ready
 	@$(RUN) $(BIN)/python -m pytest -q tests/proof
 
+lint: $(VENV)/.ready .venv-lint/.ready
+	@tests/tools/lint
+
+.venv-lint/.ready: tests/requirements-lint.txt
+	@echo "Making the virtual environment .venv-lint (once) ..."
+	@$(PYTHON) -m venv --clear .venv-lint
+	@.venv-lint/bin/python -m pip --quiet --disable-pip-version-check install -r tests/requirements-lint.txt
+	@touch $@
+
+sanity:
+	@tests/tools/sanity
+
 clean:
 	rm -rf .venv .venv-lint .build demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,66 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""What the collection's actions share: one border that turns an OctoError into a result, and the permit of a gate."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any, Mapping
+
+from ansible import constants as C
+from ansible.plugins.action import ActionBase
+from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
+from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import permit as permits
+
+
+def this_run() -> permits.RunIdentity:
+    """The ansible-playbook process that forked this worker: its id, and the folder that core makes anew for each run.
+
+    A permit of another run is foreign however young it is (decisions 2); the folder's random name tells two runs apart
+    whose process ids happen to be equal.
+    """
+    return permits.RunIdentity(pid=os.getppid(), started=os.path.basename(C.DEFAULT_LOCAL_TMP))
+
+
+class OctoAction(ActionBase):  # type: ignore[misc]
+    """An action whose body is :meth:`act`; an :class:`OctoError` from it becomes ``failed`` with the sentence and its evidence."""
+
+    _supports_check_mode = True
+    _supports_async = True
+    _supports_diff = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        try:
+            result.update(self.act(task_vars or {}))
+        except OctoError as error:
+            result.update(error.evidence)
+            result.update(failed=True, msg=error.message)
+        finally:
+            self._remove_tmp_path(self._connection._shell.tmpdir)
+        return result
+
+    def act(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        raise OctoError(f"{self._task.action} has nothing to do.")
+
+    def module(self, task_vars: dict[str, Any], name: str | None = None, args: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Run the same-named module on the target with ``args`` (those of the task by default)."""
+        result: dict[str, Any] = self._execute_module(
+            module_name=name or self._task.action,
+            module_args=dict(self._task.args if args is None else args),
+            task_vars=task_vars,
+            wrap_async=self._task.async_val,
+        )
+        return result
+
+    def permitted(self, task_vars: Mapping[str, Any], permit: Any, step: str) -> list[str]:
+        """The edges of this host that ``permit`` names for ``step``; OctoError with one sentence if it does not hold (decisions 2)."""
+        host = str(task_vars["inventory_hostname"])
+        named = permits.check(permit, step=step, host=host, run=this_run(), now=time.monotonic())
+        permits.check_concurrency(permit, at_once=int(self._task.throttle or task_vars.get("ansible_forks") or C.DEFAULT_FORKS))
+        return named
