@@ -1,0 +1,217 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""The nouns of a fleet: what the Server has on record, what a visit found on a host, and the edge that both describe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, FrozenSet, List, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
+
+LISTENING = "listening"
+POLLING = "polling"
+WEBSOCKET = "websocket"
+KUBERNETES = "kubernetes"
+NO_TENTACLE = "no tentacle"
+UNKNOWN = "unknown"
+
+_STYLES = {"TentaclePassive": LISTENING, "TentacleActive": POLLING, "KubernetesTentacle": KUBERNETES}
+# contracts/octopus-server.md 3.4: no Tentacle thumbprint, so no edge. A style that is not in either list is unknown, and blocks.
+_NO_TENTACLE = frozenset((
+    "Ssh", "None", "OfflineDrop", "Kubernetes", "AzureWebApp", "AzureCloudService", "AzureServiceFabricCluster", "StepPackage", "AwsEcsCluster", "Ftp",
+))
+
+
+def style_of(communication_style: str) -> str:
+    """Our word for the Server's ``CommunicationStyle``."""
+    return _STYLES.get(communication_style, NO_TENTACLE if communication_style in _NO_TENTACLE else UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A deployment target or worker as the Server has it (contracts/octopus-server.md 3.4)."""
+
+    id: str
+    name: str
+    space: str
+    kind: str = "target"  # target | worker
+    style: str = LISTENING
+    thumbprint: Optional[str] = None
+    address: Optional[str] = None  # "host:port"
+    subscription: Optional[str] = None  # "poll://..." without scheme and slash
+    is_disabled: bool = False
+    health_status: str = "Unknown"
+    policy: str = ""
+
+    @property
+    def label(self) -> str:
+        return f"{self.id} ({self.name}) in space {self.space}"
+
+
+@dataclass(frozen=True)
+class TrustEntry:
+    """One entry of a Tentacle's trust, as spelled in its configuration."""
+
+    spelled: str
+    canonical: Optional[str]
+    style: str = LISTENING
+    address: Optional[str] = None
+    subscription: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A row of octo_instance_info or octo_trust, parsed; ``code`` is empty when the instance could be read."""
+
+    host: str
+    name: str
+    code: str = ""
+    reason: str = ""
+    configuration: str = ""
+    thumbprint: Optional[str] = None
+    communication: str = LISTENING
+    listens: bool = True
+    port: Optional[int] = None
+    ip: Optional[str] = None
+    trust: Tuple[TrustEntry, ...] = ()
+    pid: int = 0
+    started_at: str = ""
+    started_monotonic_us: int = 0
+    restart_pending: str = "unknown"  # yes | no | probably | unknown
+    pins_in_process: Optional[FrozenSet[str]] = None
+    unready: Tuple[Tuple[str, str], ...] = ()  # (code, sentence)
+    foreign_lost: Tuple[str, ...] = ()  # pins of others that stood before our write and do not stand after it (I10)
+    changed: bool = False
+    restarted: bool = False
+
+    @property
+    def label(self) -> str:
+        return f"{self.host}/{self.name}"
+
+    @property
+    def readable(self) -> bool:
+        return not self.code
+
+    def pins(self) -> FrozenSet[str]:
+        return frozenset(entry.canonical for entry in self.trust if entry.canonical)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What the registered result of a host's task says; ``at`` is the controller's monotonic clock when it was read."""
+
+    host: str
+    outcome: str  # ok | failed | unreachable | skipped
+    instances: Tuple[Instance, ...] = ()
+    reason: str = ""
+    at: float = 0.0
+
+
+@dataclass(frozen=True)
+class InventoryHost:
+    """An inventory host of the rotation. ``addresses``: every name or address by which the Server may know it."""
+
+    name: str
+    addresses: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One Tentacle as the Server reaches it. Its identity is the endpoint or the subscription, never the thumbprint (decision 9)."""
+
+    host: str  # inventory name; empty: on no host of the inventory
+    instance: str  # "*": the host was not visited yet, so its instances are not known
+    style: str = LISTENING
+    endpoint: Optional[str] = None
+    subscription: Optional[str] = None
+    thumbprint: Optional[str] = None
+    records: Tuple[Record, ...] = ()
+    also_known_as: Tuple[str, ...] = ()  # other inventory names of the same machine
+
+    @property
+    def name(self) -> str:
+        if self.host:
+            return f"{self.host}/{self.instance}"
+        return self.records[0].name if self.records else self.identity
+
+    @property
+    def identity(self) -> str:
+        return self.endpoint or self.subscription or f"{self.host}/{self.instance}"
+
+    @property
+    def is_disabled(self) -> bool:
+        return bool(self.records) and all(record.is_disabled for record in self.records)
+
+    @property
+    def recorded_thumbprints(self) -> FrozenSet[str]:
+        return frozenset(record.thumbprint.upper() for record in self.records if record.thumbprint)
+
+
+def visit_of(host: str, result: Optional[Mapping[str, Any]], at: float) -> Visit:
+    """The visit that a registered result describes; results of failed and unreachable hosts are registered too (decision 6)."""
+    if not result or result.get("skipped"):
+        return Visit(host, "skipped", reason="no task of this run visited it", at=at)
+    if result.get("unreachable"):
+        return Visit(host, "unreachable", reason=_first_line(result.get("msg")), at=at)
+    rows = result.get("instances")
+    instances = tuple(instance_of(host, row) for row in rows) if isinstance(rows, list) else ()
+    if result.get("failed") and not instances:
+        return Visit(host, "failed", reason=_first_line(result.get("msg")), at=at)
+    return Visit(host, "ok", instances, _first_line(result.get("msg")) if result.get("failed") else "", at)
+
+
+def instance_of(host: str, row: Mapping[str, Any]) -> Instance:
+    """An instance from its row; a row that is not ok keeps what could be read of it."""
+    listening = row.get("listening") or {}
+    service = row.get("service") or {}
+    pins = row.get("pins_in_process")
+    ready = row.get("ready") or {}
+    return Instance(
+        host=host,
+        name=str(row.get("instance") or "?"),
+        code="" if row.get("ok", True) else str(row.get("code") or "UNREADABLE"),
+        reason=str(row.get("reason") or ""),
+        configuration=str(row.get("configuration") or ""),
+        thumbprint=_upper(row.get("thumbprint")),
+        communication=str(row.get("communication") or UNKNOWN),
+        listens=bool(listening.get("enabled", True)),
+        port=listening.get("port"),
+        ip=listening.get("ip"),
+        trust=_trust(row.get("trust") or ()),
+        pid=int(service.get("pid") or 0),
+        started_at=str(service.get("started_at") or ""),
+        started_monotonic_us=int(service.get("started_monotonic_us") or 0),
+        restart_pending=str(row.get("restart_pending") or "unknown"),
+        pins_in_process=None if pins is None else frozenset(str(pin).upper() for pin in pins),
+        unready=tuple((str(why.get("code")), str(why.get("sentence"))) for why in ready.get("reasons") or () if not ready.get("ok", True)),
+        foreign_lost=tuple(sorted(_canonicals(row.get("before")) - _canonicals(row.get("after")))),
+        changed=bool(row.get("changed")),
+        restarted=bool(row.get("restarted")),
+    )
+
+
+def _trust(entries: Sequence[Mapping[str, Any]]) -> Tuple[TrustEntry, ...]:
+    found: List[TrustEntry] = []
+    for entry in entries:
+        spelled = str(entry.get("thumbprint") or "")
+        canonical = entry.get("canonical") or (spelled.upper() if _thumbprint.is_canonical(spelled.upper()) else None)
+        found.append(TrustEntry(spelled, canonical, str(entry.get("style") or UNKNOWN), entry.get("address"), entry.get("subscription_id")))
+    return tuple(found)
+
+
+def _canonicals(entries: Any) -> FrozenSet[str]:
+    return frozenset(str(entry["canonical"]) for entry in entries or () if entry.get("canonical"))
+
+
+def _upper(text: Any) -> Optional[str]:
+    return str(text).upper() if text else None
+
+
+def _first_line(text: Any) -> str:
+    lines = str(text or "").strip().splitlines()
+    return lines[0][:300] if lines else "no reason was given"

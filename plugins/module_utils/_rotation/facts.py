@@ -1,0 +1,198 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""Everything that a rotation is judged by, as one value; and the steps that it may be asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import FrozenSet, Iterator, Optional, Tuple, Union
+
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import Edge
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import Evidence
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import Blocker
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """A node of the Server's cluster. ``presents`` is what its own port 10943 showed; None: nobody answered (decision 10)."""
+
+    name: str
+    presents: Optional[str] = None
+    endpoint: Optional[str] = None
+    in_rest: bool = True
+    in_inventory: bool = True
+    installation: Optional[str] = None
+    at: float = 0.0
+
+    @property
+    def is_up(self) -> bool:
+        return self.presents is not None
+
+
+@dataclass(frozen=True)
+class EdgeFacts:
+    edge: Edge
+    evidence: Evidence = Evidence()
+    busy: Optional[str] = None  # id of the task that runs on it
+
+    @property
+    def name(self) -> str:
+        return self.edge.name
+
+    def exchanged(self) -> EdgeFacts:
+        return replace(self, evidence=self.evidence.exchanged())
+
+
+@dataclass(frozen=True)
+class PolicyFacts:
+    """What a machine policy would do to a rotation in progress (decision 19)."""
+
+    name: str
+    space: str
+    deletes_after: Optional[float] = None  # seconds; None: never
+    upgrades: bool = False
+
+
+@dataclass(frozen=True)
+class OtherServer:
+    """A Server of octopus_known_servers: what it presents, None when nobody answered (decision 18)."""
+
+    name: str
+    presents: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """``old`` is retired, ``new`` takes its place. ``db``: what the database may hold, all of it (decision 11); empty: not read."""
+
+    old: str
+    new: Optional[str]
+    db: FrozenSet[str]
+    nodes: Tuple[NodeFacts, ...]
+    edges: Tuple[EdgeFacts, ...]
+    now: float
+    max_age: float = 60.0
+    hosts: FrozenSet[str] = frozenset()  # inventory hosts of the rotation
+    blockers: Tuple[Blocker, ...] = ()  # of the roster
+    unvisited: Tuple[Tuple[str, str], ...] = ()  # (inventory host, why)
+    frozen: FrozenSet[str] = frozenset()  # identities of the edges that an earlier gate of this run has counted
+    spaces_asked: Optional[Tuple[str, ...]] = None
+    spaces_seen: Tuple[str, ...] = ()
+    left_behind: Tuple[Tuple[str, str], ...] = ()  # (name, reason)
+    limit: Optional[str] = None
+    stored: FrozenSet[str] = frozenset()  # thumbprints whose PFX in the store was opened and has its key
+    policies: Tuple[PolicyFacts, ...] = ()
+    expected_seconds: float = 0.0
+    others: Optional[Tuple[OtherServer, ...]] = None  # None: octopus_known_servers was not given, so not judged
+    away_at_most: int = 1
+
+    def exchanged(self) -> Facts:
+        """The same facts seen from a rotation that goes back: what was new is retired (decision 1)."""
+        if self.new is None:
+            raise ValueError("facts without a new certificate have no way back")
+        return replace(self, old=self.new, new=self.old, edges=tuple(edge.exchanged() for edge in self.edges))
+
+    def is_left_behind(self, edge: EdgeFacts) -> bool:
+        names = {edge.name, edge.edge.host or edge.name} | {record.name for record in edge.edge.records}
+        return any(name in names for name, _reason in self.left_behind)
+
+    @property
+    def roster(self) -> Tuple[EdgeFacts, ...]:
+        """The edges that have to make it: all but those left behind."""
+        return tuple(edge for edge in self.edges if not self.is_left_behind(edge))
+
+    def may_be_presented(self) -> FrozenSet[str]:
+        """Every certificate that a node shows now or would show after a restart; what is not known may be either (I2)."""
+        both = frozenset((self.old, self.new or self.old))
+        seen = [frozenset((node.presents,)) if node.presents else both for node in self.nodes] or [both]
+        return frozenset().union(*seen) | (self.db or both)
+
+    def to_trust(self) -> Tuple[str, ...]:
+        """The pins that an expanding visit makes sure of: the new one, and the old one as long as a node may still present it."""
+        wanted = self.may_be_presented() | {self.new or self.old}
+        return tuple(pin for pin in (self.old, self.new) if pin in wanted)
+
+
+@dataclass(frozen=True)
+class Expand:
+    """Add ``to_trust()`` to the named edges ("host/*" before the first visit), restart and prove each; ``at_once`` at a time."""
+
+    edges: Tuple[str, ...]
+    at_once: int = 1
+    kind = "expand"
+
+
+@dataclass(frozen=True)
+class Switch:
+    """Import the new certificate into the Server's database."""
+
+    kind = "switch"
+
+
+@dataclass(frozen=True)
+class RestartNode:
+    """Restart (or start) one node, which then presents what the database holds."""
+
+    node: str
+    kind = "restart_node"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Remove the old pin from the named edges, restart and prove each; ``at_once`` at a time."""
+
+    edges: Tuple[str, ...]
+    at_once: int = 1
+    kind = "contract"
+
+
+Step = Union[Expand, Switch, RestartNode, Contract]
+KINDS = ("expand", "switch", "restart_node", "contract")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One object that does not satisfy a clause: what was seen of it (values and source), and what to do."""
+
+    name: str
+    seen: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Clause:
+    """The answer of one clause. ``of``: what the faults are about (tentacle, node or run)."""
+
+    code: str
+    sentence: str
+    faults: Tuple[Fault, ...] = ()
+    of: str = "tentacle"
+
+    @property
+    def holds(self) -> bool:
+        return not self.faults
+
+    @property
+    def edges(self) -> Tuple[str, ...]:
+        return tuple(fault.name for fault in self.faults) if self.of == "tentacle" else ()
+
+    @property
+    def nodes(self) -> Tuple[str, ...]:
+        return tuple(fault.name for fault in self.faults) if self.of == "node" else ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    step: Step
+    clauses: Tuple[Clause, ...]
+
+    @property
+    def allowed(self) -> bool:
+        return all(clause.holds for clause in self.clauses)
+
+    def refusals(self) -> Iterator[Clause]:
+        return (clause for clause in self.clauses if not clause.holds)
