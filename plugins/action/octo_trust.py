@@ -24,8 +24,8 @@ class ActionModule(OctoAction):
             if step is None:
                 raise OctoError(f"octo_trust was given a permit with state={state}, which no rotation uses. Leave out `permit`, or use present or absent.")
             named = self.permitted(task_vars, permit, step)
-            args.setdefault("thumbprints", [permit["adopt" if step == "expand" else "retire"]])
-            args["permit"] = {"step": step, "edges": named, "adopt": permit["adopt"]}
+            args["thumbprints"] = permit["thumbprints"]
+            args["permit"] = {"step": step, "edges": named, "new": permit["new"]}
         elif not args.get("thumbprints"):
             raise OctoError(
                 f"octo_trust was asked for state={state} on {task_vars['inventory_hostname']} with neither a permit nor thumbprints. In a rotation this"

@@ -1,0 +1,162 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: octo_rotation
+short_description: Judge a fleet, and permit the next step of a certificate rotation
+version_added: 0.1.0
+author:
+  - the octofleet.octopus authors (@octofleet)
+description:
+  - Reads the Server's records, the Server's nodes and every Tentacle on the wire at the moment of judging, adds what the visits of this run
+    registered on the hosts, and evaluates one formula, which says whether the asked step can lock a Tentacle out.
+  - Never fails after the run has begun to change things. It returns RV(allowed=false) with RV(lines), so that a report is always
+    possible; only O(step=open) and O(step=close) fail.
+  - The acting modules of a rotation refuse to act without the RV(permit) that this module issues. Register its result with C(run_once), so
+    that every host of the wave has it.
+  - Plan, status and refusals are printed as plain lines.
+options:
+  step:
+    description:
+      - What is judged. V(open) comes first, V(close) last.
+      - V(expand) and V(contract) judge the hosts of the current batch of a play with C(serial); V(switch) the current Server node.
+    type: str
+    required: true
+    choices: [open, expand, switch, verify, contract, close]
+  direction:
+    description: With V(back) the certificate to adopt must be in the store already.
+    type: str
+    choices: [forward, back]
+    default: forward
+  retire:
+    description: Thumbprint of the Server certificate to retire, 40 hex digits. Required with O(commit=true).
+    type: str
+  adopt:
+    description: Thumbprint of the certificate to adopt, if the store holds more than one that would do.
+    type: str
+  commit:
+    description: Whether steps may be permitted. V(false), and check mode, give the plan.
+    type: bool
+    default: false
+  spaces:
+    description: Names of all spaces whose Tentacles the Server serves. Required with O(commit=true).
+    type: list
+    elements: str
+  store:
+    description: Folder on the first Server node that holds the PFX files, see M(octofleet.octopus.octo_certificate).
+    type: path
+    default: /var/lib/octopus-rotation
+  backup_password:
+    description: Password of the PFX files in O(store). Without it the wire is asked for identities only.
+    type: str
+  leave_behind:
+    description: Reasons by the name of the record or C(host/instance); each is judged anew and named in plan and report as to be cut off.
+    type: dict
+    default: {}
+  away_at_most:
+    description: At most so many Tentacle hosts may be away at the same time; the permit carries it and the acting module refuses more.
+    type: int
+    default: 20
+  busy:
+    description: What to do with a Tentacle that runs a task.
+    type: str
+    choices: [wait, skip, refuse]
+    default: wait
+  busy_wait:
+    description: For how many seconds at most to wait for running tasks.
+    type: int
+    default: 1800
+  waves:
+    description: Sizes of the waves, as C(serial) takes them. Used for the plan's text only.
+    type: list
+    elements: raw
+    default: [1, "5%", "25%", "100%"]
+  report:
+    description: File on the controller that gets the report as JSON at O(step=close).
+    type: path
+extends_documentation_fragment:
+  - octofleet.octopus.api
+  - octofleet.octopus.attributes
+attributes:
+  check_mode:
+    support: full
+    details: Judges in the same way and permits nothing.
+  diff_mode:
+    support: N/A
+    details: Changes nothing.
+  platform:
+    platforms: posix
+    support: full
+    details: Runs on the controller.
+"""
+
+EXAMPLES = r"""
+- name: See what a rotation would do
+  octofleet.octopus.octo_rotation:
+    step: open
+    server_url: https://octopus.example.com
+    api_key: "{{ lookup('ansible.builtin.env', 'OCTOPUS_CLI_API_KEY') }}"
+    spaces: [Default]
+  run_once: true
+  delegate_to: "{{ groups['octopus_server'] | first }}"
+  register: octopus_gate
+"""
+
+RETURN = r"""
+allowed:
+  description: Whether the asked step is allowed.
+  returned: always
+  type: bool
+lines:
+  description: What was printed.
+  returned: always
+  type: list
+  elements: str
+phase:
+  description: Phase of the rotation, derived from facts.
+  returned: always
+  type: str
+  sample: EXPAND
+retire:
+  description: Thumbprint of the certificate to retire.
+  returned: when known
+  type: str
+adopt:
+  description: Thumbprint of the certificate to adopt; empty while there is none.
+  returned: always
+  type: str
+hosts:
+  description: Hosts of this batch that may act.
+  returned: always
+  type: list
+  elements: str
+permit:
+  description: What the acting module asks for; not there when nothing is permitted.
+  returned: when RV(allowed) and there is something to do
+  type: dict
+clauses:
+  description: Each clause of the formula with its value and sentence.
+  returned: always
+  type: list
+  elements: dict
+report:
+  description: The report.
+  returned: with O(step=close)
+  type: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main() -> None:
+    AnsibleModule(argument_spec={}, supports_check_mode=True).fail_json(
+        msg="octo_rotation runs on the controller as an action; call it by its full name, octofleet.octopus.octo_rotation."
+    )
+
+
+if __name__ == "__main__":
+    main()
