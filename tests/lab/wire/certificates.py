@@ -178,13 +178,16 @@ def _key_pem(key: object) -> bytes:
 
 
 def _sign_with_sha1(certificate: x509.Certificate, signer: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
-    """The same certificate signed sha1RSA: `cryptography` no longer signs so, but both algorithm names are equally long in DER."""
+    """The same certificate signed sha1RSA, as old installations carry it (halibut-wire.md 7.1).
+
+    `cryptography` no longer signs certificates so, but both algorithm names are equally long in DER.
+    """
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
     if not isinstance(signer, rsa.RSAPrivateKey):
         raise ValueError("sha1=True is for RSA keys only")
     body = certificate.tbs_certificate_bytes.replace(_SHA256_RSA, _SHA1_RSA)
-    signature = signer.sign(body, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303 - old installations carry exactly this (halibut-wire.md 7.1)
+    signature = signer.sign(body, padding.PKCS1v15(), hashes.SHA1())
     der = certificate.public_bytes(serialization.Encoding.DER).replace(_SHA256_RSA, _SHA1_RSA)
     return der[: -len(signature)] + signature
