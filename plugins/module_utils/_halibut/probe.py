@@ -1,0 +1,269 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""The batch probe: who is at each endpoint, and whom does it trust? One process, one selector loop, hundreds in flight.
+
+An endpoint meets one caller at a time and at most five in a sweep (halibut-wire 6). *Refused* is said only beside a caller
+that the same endpoint accepted afterwards (decisions 14): a Tentacle that is stopping ends connections exactly as a refusal does.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import Callable, Deque, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+from ansible_collections.octofleet.octopus.plugins.module_utils._certificate import Identity, random_identity
+from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import call as _call
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import tls as _tls
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.call import Answer, Call, Caller
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.endpoint import Address, Directory, Endpoint, is_literal
+
+try:
+    import resource
+except ImportError:  # not on Windows, which is no controller
+    resource = None  # type: ignore[assignment]
+
+MOST_CALLS = 5  # per endpoint and sweep
+_FILES_OF_OTHERS = 64
+_ENOUGH_FOR_A_THREAD = 256
+_TRY_THE_OTHER_ADDRESS = (_call.CONNECTION_REFUSED, _call.UNREACHABLE, _call.TIMEOUT)
+_NO_CONTROL = (
+    "the connection was closed as a refusal closes it, but no accepted certificate followed at this endpoint; "
+    "a Tentacle that is stopping looks the same. Probe again together with a certificate that it trusts"
+)
+
+
+class Limits(NamedTuple):
+    in_flight: int = 256
+    connect: float = 5.0  # seconds
+    reply: float = 10.0  # seconds for the handshake and the answer together, and again for the goodbye
+    threads: int = 0  # 0: as many as there are cores, four at most, one for a small sweep
+    control: bool = True  # False: say "refused" without an accepted control
+
+
+class Sight(NamedTuple):
+    """What one caller saw at one endpoint."""
+
+    endpoint: Endpoint
+    identity: str
+    verdict: str
+    thumbprint: Optional[str]  # of the certificate presented; None: TLS did not come up
+    tls: Optional[str]
+    elapsed_ms: int
+    detail: str
+    certificate: bytes  # DER; empty: TLS did not come up
+
+
+def presenting(name: str, identity: Identity) -> Caller:
+    return Caller(name, identity)
+
+
+def at_random(name: str = "random") -> Caller:
+    """A caller that nobody can know: accepted means an open door or a proxy (decisions 14)."""
+    return Caller(name, random_identity(), foreign=True)
+
+
+def without_certificate(name: str = "none") -> Caller:
+    return Caller(name, foreign=True)
+
+
+def onlooker(name: str = "identity") -> Caller:
+    """A caller that only looks at the certificate and asks no question of trust."""
+    return Caller(name, asks=False)
+
+
+def sweep(
+    endpoints: Sequence[Endpoint],
+    callers: Sequence[Caller] = (),
+    limits: Limits = Limits(),
+    clock: Callable[[], float] = time.monotonic,
+    directory: Optional[Directory] = None,
+) -> List[Sight]:
+    """Let each caller call at each endpoint; one sight for each pair, endpoint by endpoint, in the order asked.
+
+    No callers: one onlooker. Made-up callers go first, the others in the given order, so put the one that is expected to be
+    accepted last; where that guess was wrong, the accepted one calls once more as the control. Endpoints with the same
+    address are met once.
+    """
+    _tls.require_openssl()
+    callers = list(callers) or [onlooker()]
+    _check(callers)
+    directory = directory or Directory(limits.connect)
+    directory.learn(endpoint.host for endpoint in endpoints)
+    visits = {endpoint.address: _Visit(endpoint, callers, directory, limits.control) for endpoint in endpoints}
+    waiting = [visit for visit in visits.values() if visit.addresses]
+    _run(waiting, callers, limits, clock)
+    return [sight for endpoint in endpoints for sight in visits[endpoint.address].sights(endpoint)]
+
+
+def _check(callers: Sequence[Caller]) -> None:
+    if len(callers) > MOST_CALLS:
+        raise OctoError(f"A sweep takes at most {MOST_CALLS} identities, since each is a connection to every endpoint; {len(callers)} were given.")
+    if len({caller.name for caller in callers}) < len(callers):
+        raise OctoError(f"Two identities of a sweep have the same name: {', '.join(sorted(caller.name for caller in callers))}.")
+
+
+def _run(visits: Sequence["_Visit"], callers: Sequence[Caller], limits: Limits, clock: Callable[[], float]) -> None:
+    wanted = limits.threads or min(os.cpu_count() or 1, 4, len(visits) // _ENOUGH_FOR_A_THREAD)
+    threads = max(1, min(wanted, len(visits)))
+    share = max(1, min(limits.in_flight, _files_left()) // threads)
+    loops = [_Loop(visits[number::threads], callers, limits, share, clock) for number in range(threads)]
+    if threads == 1:
+        loops[0].run()
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for finished in [pool.submit(loop.run) for loop in loops]:
+            finished.result()
+
+
+def _files_left() -> int:
+    if resource is None:
+        return 256
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 65536 if soft == resource.RLIM_INFINITY else max(1, soft - _FILES_OF_OTHERS)
+
+
+class _Visit:
+    """The calls at one endpoint: whose turn it is, what each heard, and which refusals are proven."""
+
+    def __init__(self, endpoint: Endpoint, callers: Sequence[Caller], directory: Directory, control: bool) -> None:
+        self.addresses: List[Address] = directory.addresses(endpoint)
+        self.server_name = None if is_literal(endpoint.host) else endpoint.host.rstrip(".").lower().encode("idna")
+        self._callers = callers
+        self._control = control
+        self._turns: Deque[Caller] = deque(sorted(callers, key=lambda caller: not caller.foreign))
+        self._heard: List[Tuple[Caller, Answer]] = []
+        self._failure = Answer(_call.DNS, f"the name does not resolve: {directory.reason(endpoint)}") if not self.addresses else None
+
+    def next(self) -> Optional[Caller]:
+        if self._failure:
+            return None
+        if self._turns:
+            return self._turns[0]
+        return self._missing_control() if len(self._heard) < MOST_CALLS else None
+
+    def heard(self, caller: Caller, answer: Answer) -> None:
+        if answer.verdict in _TRY_THE_OTHER_ADDRESS and len(self.addresses) > 1 and not self._heard:
+            self.addresses.pop(0)  # the name's other family
+            return
+        if self._turns:
+            self._turns.popleft()
+        self._heard.append((caller, answer))
+        if answer.before_tls:
+            self._failure = answer
+
+    def sights(self, endpoint: Endpoint) -> List[Sight]:
+        return [self._sight(endpoint, caller) for caller in self._callers]
+
+    def _sight(self, endpoint: Endpoint, caller: Caller) -> Sight:
+        turn = max((number for number, (who, _answer) in enumerate(self._heard) if who is caller), default=-1)
+        answer = self._heard[turn][1] if turn >= 0 else self._failure or Answer(_call.UNEXPECTED, "the endpoint was not called")
+        if answer.verdict == _call.REFUSED and self._control and not self._proven(turn):
+            answer = answer._replace(verdict=_call.UNPROVEN, detail=_NO_CONTROL)
+        return Sight(endpoint, caller.name, answer.verdict, answer.thumbprint or None, answer.tls or None, answer.elapsed_ms, answer.detail, answer.certificate)
+
+    def _proven(self, turn: int) -> bool:
+        """Whether an accepted caller met the same certificate after the refusal of that turn."""
+        thumbprint = self._heard[turn][1].thumbprint
+        return any(answer.verdict == _call.ACCEPTED and answer.thumbprint == thumbprint for _who, answer in self._heard[turn + 1 :])
+
+    def _missing_control(self) -> Optional[Caller]:
+        verdicts = [answer.verdict for _who, answer in self._heard]
+        if not self._control or _call.REFUSED not in verdicts or _call.ACCEPTED not in verdicts:
+            return None
+        last_refused = max(number for number, verdict in enumerate(verdicts) if verdict == _call.REFUSED)
+        last_accepted = max(number for number, verdict in enumerate(verdicts) if verdict == _call.ACCEPTED)
+        return self._heard[last_accepted][0] if last_accepted < last_refused else None
+
+
+class _Loop:
+    """A selector loop over its share of the visits."""
+
+    def __init__(self, visits: Iterable[_Visit], callers: Sequence[Caller], limits: Limits, in_flight: int, clock: Callable[[], float]) -> None:
+        self._waiting = deque(visits)
+        self._callers = callers
+        self._limits = limits
+        self._in_flight = in_flight
+        self._clock = clock
+        self._open: Dict[Call, Tuple[_Visit, Caller]] = {}
+        # First in, first out, since all deadlines of a queue have the same length: (deadline, call, the stage that it ends).
+        self._dialling: Deque[Tuple[float, Call]] = deque()
+        self._talking: Deque[Tuple[float, Call, bool]] = deque()
+
+    def run(self) -> None:
+        self._contexts = {caller.name: _tls.context(caller.identity) for caller in self._callers}
+        with selectors.DefaultSelector() as self._selector:
+            try:
+                while self._waiting or self._open:
+                    while self._waiting and len(self._open) < self._in_flight:
+                        self._go_on(self._waiting.popleft())
+                    for key, _events in self._selector.select(self._patience()):
+                        self._move(key.data)
+                    self._expire()
+            finally:
+                for call in list(self._open):
+                    call.close()
+
+    def _go_on(self, visit: _Visit) -> None:
+        """The next call of a visit, if there is one."""
+        caller = visit.next()
+        if caller is None:
+            return
+        call = Call(caller, visit.addresses[0], self._contexts[caller.name], visit.server_name, self._clock)
+        self._open[call] = (visit, caller)
+        call.dial()
+        if call.stage == _call.OVER:
+            self._finish(call)
+            return
+        self._selector.register(call, selectors.EVENT_WRITE, call)
+        self._dialling.append((self._clock() + self._limits.connect, call))
+
+    def _move(self, call: Call) -> None:
+        stage, wrote = call.stage, call.wants_write
+        call.ready()
+        if call.stage == _call.OVER:
+            self._selector.unregister(call)
+            self._finish(call)
+            return
+        if call.wants_write != wrote:
+            self._selector.modify(call, selectors.EVENT_WRITE if call.wants_write else selectors.EVENT_READ, call)
+        if stage == _call.DIALLING or (call.stage == _call.LEAVING and stage != _call.LEAVING):
+            self._talking.append((self._clock() + self._limits.reply, call, call.stage == _call.LEAVING))
+
+    def _finish(self, call: Call) -> None:
+        visit, caller = self._open.pop(call)
+        call.close()
+        visit.heard(caller, call.answer or Answer(_call.UNEXPECTED, "the call ended without an answer"))
+        self._go_on(visit)
+
+    def _patience(self) -> Optional[float]:
+        heads = [queue[0][0] for queue in (self._dialling, self._talking) if queue]
+        return max(0.0, min(heads) - self._clock()) if heads else None
+
+    def _expire(self) -> None:
+        now = self._clock()
+        while self._dialling and (self._dialling[0][0] <= now or self._dialling[0][1].stage != _call.DIALLING):
+            call = self._dialling.popleft()[1]
+            if call.stage == _call.DIALLING:
+                self._give_up(call, self._limits.connect)
+        while self._talking and (self._talking[0][0] <= now or self._is_past(*self._talking[0][1:])):
+            _deadline, call, leaving = self._talking.popleft()
+            if not self._is_past(call, leaving):
+                self._give_up(call, self._limits.reply)
+
+    @staticmethod
+    def _is_past(call: Call, leaving: bool) -> bool:
+        return call.stage == _call.OVER or (call.stage == _call.LEAVING) != leaving
+
+    def _give_up(self, call: Call, seconds: float) -> None:
+        call.expire(seconds)
+        self._selector.unregister(call)
+        self._finish(call)
