@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
+from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.records import MachineRecord
 
 LISTENING = "listening"
 POLLING = "polling"
@@ -22,9 +23,20 @@ UNKNOWN = "unknown"
 
 _STYLES = {"TentaclePassive": LISTENING, "TentacleActive": POLLING, "KubernetesTentacle": KUBERNETES}
 # contracts/octopus-server.md 3.4: no Tentacle thumbprint, so no edge. A style that is not in either list is unknown, and blocks.
-_NO_TENTACLE = frozenset((
-    "Ssh", "None", "OfflineDrop", "Kubernetes", "AzureWebApp", "AzureCloudService", "AzureServiceFabricCluster", "StepPackage", "AwsEcsCluster", "Ftp",
-))
+_NO_TENTACLE = frozenset(
+    (
+        "Ssh",
+        "None",
+        "OfflineDrop",
+        "Kubernetes",
+        "AzureWebApp",
+        "AzureCloudService",
+        "AzureServiceFabricCluster",
+        "StepPackage",
+        "AwsEcsCluster",
+        "Ftp",
+    )
+)
 
 
 def style_of(communication_style: str) -> str:
@@ -42,8 +54,8 @@ class Record:
     kind: str = "target"  # target | worker
     style: str = LISTENING
     thumbprint: Optional[str] = None
-    address: Optional[str] = None  # "host:port"
-    subscription: Optional[str] = None  # "poll://..." without scheme and slash
+    address: Optional[str] = None  # "host:port", lower case
+    subscription: Optional[str] = None  # as subscription_of() spells it
     is_disabled: bool = False
     health_status: str = "Unknown"
     policy: str = ""
@@ -132,16 +144,21 @@ class Edge:
     thumbprint: Optional[str] = None
     records: Tuple[Record, ...] = ()
     also_known_as: Tuple[str, ...] = ()  # other inventory names of the same machine
+    is_further: bool = False  # a further endpoint of an instance that has an edge already
 
     @property
     def name(self) -> str:
-        if self.host:
-            return f"{self.host}/{self.instance}"
-        return self.records[0].name if self.records else self.identity
+        if not self.host:
+            return self.records[0].name if self.records else self.identity
+        return f"{self.label} ({self.identity})" if self.is_further else self.label
+
+    @property
+    def label(self) -> str:
+        return f"{self.host}/{self.instance}"
 
     @property
     def identity(self) -> str:
-        return self.endpoint or self.subscription or f"{self.host}/{self.instance}"
+        return self.endpoint or self.subscription or (self.label if self.host else self.records[0].id)
 
     @property
     def is_disabled(self) -> bool:
@@ -150,6 +167,38 @@ class Edge:
     @property
     def recorded_thumbprints(self) -> FrozenSet[str]:
         return frozenset(record.thumbprint.upper() for record in self.records if record.thumbprint)
+
+
+def address_of(host: str, port: int) -> str:
+    """``host:port`` as an endpoint is spelled everywhere: lower case, IPv6 in brackets."""
+    return f"[{host.lower()}]:{port}" if ":" in host else f"{host.lower()}:{port}"
+
+
+def split_address(address: str) -> Tuple[str, int]:
+    host, _colon, port = address.rpartition(":")
+    return host.strip("[]").lower(), int(port)
+
+
+def subscription_of(uri: Optional[str]) -> Optional[str]:
+    """The subscription id inside ``poll://<id>/``, which records and configurations spell with and without the wrapping."""
+    return uri.lower().replace("poll://", "").strip("/") if uri else None
+
+
+def record_of(machine: MachineRecord) -> Record:
+    """The fleet's record of a machine or worker that REST listed."""
+    return Record(
+        id=machine.id,
+        name=machine.name,
+        space=machine.space,
+        kind=machine.kind,
+        style=style_of(machine.style),
+        thumbprint=machine.thumbprint,
+        address=address_of(machine.address, machine.port) if machine.address and machine.port else None,
+        subscription=subscription_of(machine.subscription_id),
+        is_disabled=machine.is_disabled,
+        health_status=machine.health_status,
+        policy=machine.policy_id or "",
+    )
 
 
 def visit_of(host: str, result: Optional[Mapping[str, Any]], at: float) -> Visit:
@@ -200,7 +249,8 @@ def _trust(entries: Sequence[Mapping[str, Any]]) -> Tuple[TrustEntry, ...]:
     for entry in entries:
         spelled = str(entry.get("thumbprint") or "")
         canonical = entry.get("canonical") or (spelled.upper() if _thumbprint.is_canonical(spelled.upper()) else None)
-        found.append(TrustEntry(spelled, canonical, str(entry.get("style") or UNKNOWN), entry.get("address"), entry.get("subscription_id")))
+        style = str(entry.get("style") or UNKNOWN)
+        found.append(TrustEntry(spelled, canonical, style, entry.get("address"), subscription_of(entry.get("subscription_id"))))
     return tuple(found)
 
 

@@ -101,15 +101,16 @@ def is_fresh(wire: Wire, visited_at: Optional[float], now: float, max_age: float
 
 
 def gather(
-    edges: Iterable[Edge], visits: Sequence[Visit], sights: Sequence[Mapping[str, Any]], sights_at: float, health: Mapping[str, Health],
+    edges: Iterable[Edge],
+    visits: Sequence[Visit],
+    sights: Sequence[Mapping[str, Any]],
+    sights_at: float,
+    health: Mapping[str, Health],
 ) -> Dict[str, Evidence]:
     """Evidence by edge name. ``sights`` are rows of octo_probe with identities named old, new, random, none; ``health`` goes by record id."""
     instances = {instance.label: (instance, visit.at) for visit in visits for instance in visit.instances}
     wires = wires_of(sights, sights_at)
-    return {
-        edge.name: _evidence(instances.get(edge.name), wires.get(edge.endpoint or ""), _worst(edge, health))
-        for edge in edges
-    }
+    return {edge.name: _evidence(instances.get(edge.label), wires.get(edge.endpoint or ""), _worst(edge, health)) for edge in edges}
 
 
 def wires_of(sights: Sequence[Mapping[str, Any]], at: float) -> Dict[str, Wire]:
@@ -118,7 +119,7 @@ def wires_of(sights: Sequence[Mapping[str, Any]], at: float) -> Dict[str, Wire]:
     for sight in sights:
         wire = found.get(sight["endpoint"]) or Wire(at)
         presents = wire.presents or (str(sight["thumbprint"]).upper() if sight.get("thumbprint") else None)
-        verdict = {sight["identity"]: str(sight["verdict"])} if sight["identity"] in IDENTITIES else {}
+        verdict: Dict[str, Any] = {sight["identity"]: str(sight["verdict"])} if sight["identity"] in IDENTITIES else {}
         found[sight["endpoint"]] = replace(wire, presents=presents, **verdict)
     return found
 

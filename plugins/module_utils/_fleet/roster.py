@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from typing import Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import (
     KUBERNETES,
@@ -29,6 +29,8 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges imp
     InventoryHost,
     Record,
     Visit,
+    address_of,
+    split_address,
 )
 
 _NOT_EXPANDABLE = {
@@ -74,3 +76,273 @@ class Roster:
 def why_not_expandable(style: str) -> Optional[str]:
     """The reason why an edge of this style cannot be given a second pin today; None if it can (decision 3)."""
     return None if style == LISTENING else _NOT_EXPANDABLE.get(style, _NOT_EXPANDABLE[UNKNOWN])
+
+
+def build_roster(
+    records: Iterable[Record],
+    visits: Iterable[Visit],
+    hosts: Sequence[InventoryHost],
+    *,
+    ours: FrozenSet[str],
+    presented: Optional[Mapping[str, str]] = None,
+    same_place: Optional[Mapping[str, str]] = None,
+) -> Roster:
+    """The roster of one Server.
+
+    ``ours``: the certificates of this rotation. ``presented``: by endpoint, what the wire showed. ``same_place``: for a host
+    name its canonical address, where somebody resolved it, so that two spellings of one place meet.
+    """
+    all_records = tuple(records)
+    all_visits = tuple(visits)
+    matcher = _Matcher(hosts, all_visits, ours, presented or {}, same_place or {})
+    for site in _sites(record for record in all_records if record.style != NO_TENTACLE):
+        matcher.take(site)
+    return replace(matcher.roster(), not_edges=tuple(record for record in all_records if record.style == NO_TENTACLE))
+
+
+@dataclass(frozen=True)
+class _Site:
+    """The records that share one endpoint or subscription: an edge as the Server sees it."""
+
+    records: Tuple[Record, ...]
+
+    @property
+    def style(self) -> str:
+        return self.records[0].style
+
+    @property
+    def endpoint(self) -> Optional[str]:
+        return self.records[0].address if self.style == LISTENING else None
+
+    @property
+    def subscription(self) -> Optional[str]:
+        return self.records[0].subscription
+
+    @property
+    def label(self) -> str:
+        return self.records[0].label
+
+    def thumbprints(self) -> FrozenSet[str]:
+        return frozenset(record.thumbprint.upper() for record in self.records if record.thumbprint)
+
+
+def _sites(records: Iterable[Record]) -> List[_Site]:
+    groups: Dict[Tuple[str, str], List[Record]] = {}
+    for record in records:
+        groups.setdefault((record.style, record.address or record.subscription or f"{record.space} {record.id}"), []).append(record)
+    return [_Site(tuple(group)) for group in groups.values()]
+
+
+class _Matcher:
+    """Puts sites and instances together in three passes, the most certain first; each pass only takes what is unique in it."""
+
+    def __init__(
+        self,
+        hosts: Sequence[InventoryHost],
+        visits: Sequence[Visit],
+        ours: FrozenSet[str],
+        presented: Mapping[str, str],
+        same_place: Mapping[str, str],
+    ) -> None:
+        self._hosts = hosts
+        self._ours = ours
+        self._presented = {endpoint: thumbprint.upper() for endpoint, thumbprint in presented.items()}
+        self._same_place = same_place
+        self._addresses = {host.name: tuple(host.addresses) or (host.name,) for host in hosts}
+        by_host = {visit.host: visit for visit in visits}
+        self._unvisited = tuple(
+            (host.name, by_host[host.name].reason if host.name in by_host else "not visited yet")
+            for host in hosts
+            if host.name not in by_host or by_host[host.name].outcome != "ok"
+        )
+        self._machines = _machines([instance for host in hosts if host.name in by_host for instance in by_host[host.name].instances])
+        self._sites: List[_Site] = []
+        self._found: Dict[int, Instance] = {}  # position of the site -> its instance
+        self._blockers: List[Blocker] = []
+        self._notes: List[Blocker] = []
+
+    def take(self, site: _Site) -> None:
+        self._sites.append(site)
+
+    def roster(self) -> Roster:
+        self._pass(self._by_subscription, several=True)
+        self._pass(self._by_endpoint_and_thumbprint, several=True)
+        self._pass(self._by_wire)
+        self._pass(self._by_endpoint)
+        edges = self._edges_of_sites() + self._edges_of_instances()
+        strangers = tuple(instance.label for instance in self._machines if self._is_stranger(instance))
+        self._remark_twins(edges)
+        return Roster(edges, tuple(self._blockers), tuple(self._notes), self._unvisited, strangers=strangers)
+
+    # -- the passes
+
+    def _pass(self, candidates: Callable[[_Site], List[Instance]], several: bool = False) -> None:
+        """Match each open site that has one candidate; unless ``several``, only if the candidate is nobody else's, open or matched."""
+        offers = {place: candidates(site) for place, site in enumerate(self._sites) if place not in self._found}
+        claims: Dict[str, int] = {}
+        for found in offers.values():
+            for instance in found:
+                claims[instance.label] = claims.get(instance.label, 0) + 1
+        for place, found in offers.items():
+            if len(found) == 1 and (several or claims[found[0].label] == 1):
+                self._found[place] = found[0]
+
+    def _by_subscription(self, site: _Site) -> List[Instance]:
+        if not site.subscription:
+            return []
+        return [machine for machine in self._machines if any(entry.subscription == site.subscription for entry in machine.trust)]
+
+    def _by_endpoint_and_thumbprint(self, site: _Site) -> List[Instance]:
+        known = site.thumbprints() | {self._presented.get(site.endpoint or "", "")}
+        return [machine for machine in self._at(site) if machine.thumbprint in known]
+
+    def _by_wire(self, site: _Site) -> List[Instance]:
+        """The only machine that holds the certificate seen (or recorded, if nothing was seen) at the address, unless it is taken."""
+        if site.endpoint is None:
+            return []
+        seen = self._presented.get(site.endpoint)
+        known = frozenset((seen,)) if seen else site.thumbprints()
+        holders = [machine for machine in self._machines if machine.readable and machine.listens and machine.thumbprint in known]
+        taken = {instance.label for instance in self._found.values()}
+        return holders if len(holders) == 1 and holders[0].label not in taken else []
+
+    def _by_endpoint(self, site: _Site) -> List[Instance]:
+        """An instance at the very address that is torn, or whose certificate differs from the record: the record is stale."""
+        taken = {instance.label for instance in self._found.values()}
+        there = self._at(site) or ([machine for machine in self._machines if self._torn_there(machine, site)] if site.endpoint else [])
+        return [machine for machine in there if machine.label not in taken]
+
+    def _at(self, site: _Site) -> List[Instance]:
+        if site.endpoint is None:
+            return []
+        host, port = split_address(site.endpoint)
+        return [
+            machine
+            for machine in self._machines
+            if machine.readable and machine.listens and machine.port == port and self._place(host) in self._places(machine)
+        ]
+
+    def _torn_there(self, machine: Instance, site: _Site) -> bool:
+        return not machine.readable and self._place(split_address(site.endpoint or ":0")[0]) in self._places(machine)
+
+    def _place(self, host: str) -> str:
+        return self._same_place.get(host.lower(), host.lower())
+
+    def _places(self, machine: Instance) -> FrozenSet[str]:
+        names = self._addresses[machine.host] + ((machine.ip,) if machine.ip else ())
+        return frozenset(self._place(name) for name in names)
+
+    # -- the edges
+
+    def _edges_of_sites(self) -> Tuple[Edge, ...]:
+        edges: List[Edge] = []
+        seen: List[str] = []
+        for place, site in enumerate(self._sites):
+            edge = self._matched(site, self._found[place]) if place in self._found else self._unmatched(site)
+            if edge is None:
+                continue
+            edge = replace(edge, is_further=bool(edge.host) and edge.label in seen)
+            seen.append(edge.label)
+            edges.append(edge)
+            if len(site.records) > 1:
+                labels = ", ".join(record.label for record in site.records)
+                self._notes.append(Blocker("SEVERAL_RECORDS", edge.name, f"{labels} are one Tentacle", "All of them are checked after the switch."))
+        return tuple(edges)
+
+    def _matched(self, site: _Site, instance: Instance) -> Optional[Edge]:
+        style = self._style(site, instance)
+        if style == WEBSOCKET and not instance.pins() & self._ours:
+            seen = "it polls over a WebSocket and pins the web certificate, which this rotation does not touch"
+            self._notes.append(Blocker("WSS_PIN", instance.label, seen, "Nothing to do."))
+            return None
+        aliases = self._machines[instance]
+        return Edge(instance.host, instance.name, style, site.endpoint, site.subscription, instance.thumbprint, site.records, aliases)
+
+    def _style(self, site: _Site, instance: Instance) -> str:
+        """A Tentacle that listens to this Server may poll another; it is the entries with our pins that count."""
+        if not instance.readable:
+            return site.style
+        ways = {entry.style for entry in instance.trust if entry.canonical in self._ours and entry.style != LISTENING}
+        if site.style == POLLING and any(entry.subscription == site.subscription and entry.style == WEBSOCKET for entry in instance.trust):
+            return WEBSOCKET
+        return sorted(ways)[0] if ways else site.style
+
+    def _unmatched(self, site: _Site) -> Edge:
+        if site.style not in (LISTENING, POLLING):
+            return Edge("", "", site.style, records=site.records)
+        absent = self._unvisited_at(site)
+        if len(absent) == 1:
+            return Edge(absent[0], "*", site.style, site.endpoint, site.subscription, records=site.records)
+        self._blockers.append(self._why_unmatched(site))
+        return Edge("", "", site.style, site.endpoint, site.subscription, records=site.records)
+
+    def _unvisited_at(self, site: _Site) -> List[str]:
+        if site.endpoint is None:
+            return []
+        place = self._place(split_address(site.endpoint)[0])
+        return [host for host, _why in self._unvisited if place in {self._place(name) for name in self._addresses[host]}]
+
+    def _why_unmatched(self, site: _Site) -> Blocker:
+        where = site.endpoint or f"subscription {site.subscription}"
+        seen = self._presented.get(site.endpoint or "")
+        known = frozenset((seen,)) if seen else site.thumbprints()
+        holders = [machine.label for machine in self._machines if machine.thumbprint in known]
+        if site.subscription:
+            holders = [machine.label for machine in self._by_subscription(site)]
+        if holders:
+            seen = f"{site.label} at {where} could be {', '.join(holders)} by its certificate, but which one is not certain by the address"
+            return Blocker(
+                "AMBIGUOUS_MATCH",
+                site.records[0].name,
+                seen,
+                "If it is one of them, give that host the record's address in octopus_addresses; if it is a clone, add its host to the inventory.",
+            )
+        also = f"; it may be on a host that was not visited ({', '.join(host for host, _why in self._unvisited)})" if self._unvisited else ""
+        return Blocker(
+            "UNMANAGED_TENTACLE",
+            site.records[0].name,
+            f"{site.label} at {where} is on no host of the inventory{also}",
+            "Add its host to the group octopus_tentacles, delete the record if the machine is gone, or leave it behind with a reason.",
+        )
+
+    def _edges_of_instances(self) -> Tuple[Edge, ...]:
+        """Instances that no record names: covered by the wire alone (decision 17), if they trust a certificate of this rotation."""
+        taken = {instance.label for instance in self._found.values()}
+        edges: List[Edge] = []
+        for instance in self._machines:
+            if instance.label in taken or self._is_stranger(instance):
+                continue
+            ways = {entry.style for entry in instance.trust if entry.canonical in self._ours}
+            style = LISTENING if ways <= {LISTENING} else sorted(ways - {LISTENING})[0]
+            endpoint = address_of(instance.ip or self._addresses[instance.host][0], instance.port) if instance.listens and instance.port else None
+            edge = Edge(instance.host, instance.name, style, endpoint, None, instance.thumbprint, (), self._machines[instance])
+            seen = "it trusts the Server and is in no record that the API key sees"
+            self._notes.append(Blocker("ORPHAN_TENTACLE", edge.name, seen, "It is rotated too, by what the wire says; register it or remove it."))
+            edges.append(edge)
+        return tuple(edges)
+
+    def _is_stranger(self, instance: Instance) -> bool:
+        taken = {found.label for found in self._found.values()}
+        return instance.label not in taken and instance.readable and not instance.pins() & self._ours
+
+    def _remark_twins(self, edges: Sequence[Edge]) -> None:
+        by_certificate: Dict[str, List[str]] = {}
+        for edge in edges:
+            if edge.thumbprint and not edge.is_further:
+                by_certificate.setdefault(edge.thumbprint, []).append(edge.name)
+        for thumbprint, names in sorted(by_certificate.items()):
+            if len(names) > 1:
+                remedy = "They stay separate Tentacles in this rotation; give each a certificate of its own afterwards."
+                self._notes.append(Blocker("TWIN_CERT", ", ".join(names), f"they present the same certificate {thumbprint} (a cloned image)", remedy))
+
+
+def _machines(instances: Sequence[Instance]) -> Dict[Instance, Tuple[str, ...]]:
+    """Each instance once, with the other inventory names of its machine: the same process, to the microsecond of its start."""
+    first: Dict[Tuple[str, ...], Instance] = {}
+    names: Dict[Instance, Tuple[str, ...]] = {}
+    for instance in instances:
+        running = (str(instance.pid), str(instance.started_monotonic_us)) if instance.pid and instance.started_monotonic_us else (instance.host, "")
+        key = (instance.name, instance.configuration, instance.thumbprint or "", *running)
+        known = first.setdefault(key, instance)
+        names[known] = names.get(known, ()) + ((instance.host,) if known is not instance else ())
+    return names

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import FrozenSet, Iterator, Optional, Tuple, Union
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import Edge
@@ -36,12 +36,22 @@ class NodeFacts:
 @dataclass(frozen=True)
 class EdgeFacts:
     edge: Edge
-    evidence: Evidence = Evidence()
+    evidence: Evidence = field(default_factory=Evidence)
     busy: Optional[str] = None  # id of the task that runs on it
 
     @property
     def name(self) -> str:
         return self.edge.name
+
+    def answers_to(self, name: str) -> bool:
+        """Whether a person who writes ``name`` means this edge: host/instance, or the name of a record; never a pattern."""
+        unvisited = self.edge.instance == "*" and name.startswith(f"{self.edge.host}/")
+        return unvisited or name in {self.name, self.edge.label} or any(record.name == name for record in self.edge.records)
+
+    def on_disk(self, pin: str) -> Optional[bool]:
+        """Whether the configuration trusts ``pin``; None: it was not read."""
+        disk = self.evidence.disk
+        return None if disk is None else pin in disk.pins()
 
     def exchanged(self) -> EdgeFacts:
         return replace(self, evidence=self.evidence.exchanged())
@@ -97,13 +107,17 @@ class Facts:
         return replace(self, old=self.new, new=self.old, edges=tuple(edge.exchanged() for edge in self.edges))
 
     def is_left_behind(self, edge: EdgeFacts) -> bool:
-        names = {edge.name, edge.edge.host or edge.name} | {record.name for record in edge.edge.records}
-        return any(name in names for name, _reason in self.left_behind)
+        return any(edge.answers_to(name) for name, _reason in self.left_behind)
 
     @property
     def roster(self) -> Tuple[EdgeFacts, ...]:
         """The edges that have to make it: all but those left behind."""
         return tuple(edge for edge in self.edges if not self.is_left_behind(edge))
+
+    def on_wire(self, edge: EdgeFacts, pin: str) -> Optional[str]:
+        """The probe's verdict for ``pin``; None: it was not asked with this certificate."""
+        wire = edge.evidence.wire
+        return None if wire is None else wire.new if pin == self.new else wire.old
 
     def may_be_presented(self) -> FrozenSet[str]:
         """Every certificate that a node shows now or would show after a restart; what is not known may be either (I2)."""
