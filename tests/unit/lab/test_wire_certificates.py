@@ -49,7 +49,7 @@ def test_a_sha1_signature_is_a_real_one() -> None:
     public.verify(old.signature, old.tbs_certificate_bytes, padding.PKCS1v15(), hashes.SHA1())
 
 
-def test_an_issuer_signs(leaf: Keypair) -> None:
+def test_an_issuer_signs() -> None:
     authority = make_certificate("An authority")
     issued = x509.load_der_x509_certificate(make_certificate("issued", issuer=authority).der)
     issued.verify_directly_issued_by(x509.load_der_x509_certificate(authority.der))
