@@ -58,8 +58,8 @@ def choose(
     if old not in seen:
         _must_be_known(old, seen, held | frozenset(stored.replaces or "" for stored in store) | frozenset(pinned or ()))
     if adopt:
-        return _adopted(old, _thumbprint.parse(adopt, "thumbprint to adopt (octopus_adopt)"), seen, held)
-    others = sorted(seen - {old})
+        return _adopted(old, _thumbprint.parse(adopt, "thumbprint to adopt (octopus_adopt)"), frozenset(presented), seen, held)
+    others = sorted((frozenset(presented) | (frozenset(db) & held)) - {old})
     if others:
         return Choice(
             ADOPT, old, _one(old, others, "are presented by nodes or held by the database"), "in use on the Server already", old not in seen
@@ -67,6 +67,12 @@ def choose(
     candidates = _backups(old, store) if back else _staged(old, store)
     if not candidates and back:
         raise OctoError(f"There is no certificate to go back to from {old}: the store holds none that it replaced. Name one with octopus_adopt.")
+    strange = sorted(seen - {old})
+    if not candidates and strange:
+        raise OctoError(
+            f"The Server's database holds {' or '.join(strange)}, which no node presents and the store does not hold. "
+            "Name it with octopus_adopt if it is to stay, or import the certificate that the nodes present again."
+        )
     if not candidates:
         return Choice(GENERATE, old, None, "nothing is staged")
     return Choice(ADOPT, old, _one(old, candidates, "are in the store", pinned), "backed up in the store" if back else "staged in the store")
@@ -89,14 +95,14 @@ def _must_be_known(old: str, seen: FrozenSet[str], known: FrozenSet[str]) -> Non
     )
 
 
-def _adopted(old: str, new: str, seen: FrozenSet[str], held: FrozenSet[str]) -> Choice:
+def _adopted(old: str, new: str, presented: FrozenSet[str], seen: FrozenSet[str], held: FrozenSet[str]) -> Choice:
     if new == old:
         raise OctoError(f"octopus_adopt names the certificate that octopus_retire retires, {old}. Name another one.")
     if new not in held | seen:
         raise OctoError(f"octopus_adopt names {new}, which the store does not hold (it holds {', '.join(sorted(held)) or 'nothing'}). Correct it.")
-    others = sorted(seen - {old, new})
+    others = sorted(presented - {old, new})
     if others:
-        raise OctoError(f"octopus_adopt names {new}, but the Server holds or presents {' and '.join(others)} besides {old}. Retire that one first.")
+        raise OctoError(f"octopus_adopt names {new}, but nodes of the Server present {' and '.join(others)}. Retire that one first.")
     return Choice(ADOPT, old, new, "named by octopus_adopt", old not in seen)
 
 

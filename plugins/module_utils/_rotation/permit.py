@@ -111,10 +111,8 @@ def check_concurrency(permit: Mapping[str, Any], at_once: int) -> None:
 def _check_age(permit: Mapping[str, Any], asked: str, now: float) -> None:
     age = now - permit["issued"]
     if not 0 <= age <= permit["max_age"]:
-        raise OctoError(
-            f"Refused: {asked}: the permit is {age:.0f} s old and was good for {permit['max_age']:.0f} s; the evidence behind it is stale. Run it again.",
-            permit=dict(permit),
-        )
+        ages = f"{age:.0f} s old and was good for {permit['max_age']:.0f} s"
+        raise OctoError(f"Refused: {asked}: the permit is {ages}, so the evidence behind it is stale. Run it again.", permit=dict(permit))
 
 
 def _check_rotation(permit: Mapping[str, Any], asked: str, **expected: Optional[str]) -> None:

@@ -60,13 +60,17 @@ def state_of(facts: Facts, edge: EdgeFacts) -> str:
         return LEFT_BEHIND
     if edge.evidence.problem:
         return AMBIGUOUS
-    if any(facts.on_wire(edge, node.presents) == REFUSED for node in facts.nodes if node.presents in (facts.old, facts.new)):
+    if any(facts.on_wire(edge, pin) == REFUSED for pin in (facts.old, facts.new) if pin and _is_presented(facts, pin)):
         return LOCKED_OUT
     if edge.evidence.disk is None:
         return UNKNOWN if wire is None or wire.reached else UNREACHABLE
     if not edge.on_disk(facts.new or ""):
         return OLD_ONLY if edge.on_disk(facts.old) else LOCKED_OUT
-    return _dual(facts, edge) if edge.on_disk(facts.old) else _new_only(facts, edge)
+    return _dual(facts, edge) if edge.on_disk(facts.old) else _new_only(edge)
+
+
+def _is_presented(facts: Facts, pin: str) -> bool:
+    return any(node.presents == pin for node in facts.nodes)
 
 
 def _dual(facts: Facts, edge: EdgeFacts) -> str:
@@ -78,7 +82,7 @@ def _dual(facts: Facts, edge: EdgeFacts) -> str:
     return MOVED if is_switched(facts) and _works(facts, edge) else PROVEN
 
 
-def _new_only(facts: Facts, edge: EdgeFacts) -> str:
+def _new_only(edge: EdgeFacts) -> str:
     wire = edge.evidence.wire
     if wire is None or wire.old is None:
         return NEW_ONLY if _is_current(edge) else TRIMMED

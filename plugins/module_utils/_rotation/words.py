@@ -1,0 +1,318 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""Every line that a person sees of a rotation, as plain text (design/experience.md)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Counter as CounterType
+from typing import Iterable, List, Optional, Sequence, Tuple
+
+from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import LISTENING
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import Blocker, why_not_expandable
+from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import phase
+from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import (
+    Contract,
+    EdgeFacts,
+    Expand,
+    Facts,
+    Fault,
+    RestartNode,
+    Step,
+    Switch,
+    Verdict,
+)
+from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.plan import Plan
+from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.rules import allowed
+
+_FORWARD = "ansible-playbook octofleet.octopus.rotate_server_certificate"
+_BACK = "ansible-playbook octofleet.octopus.roll_back_server_certificate"
+_MOST = 20  # objects named under one heading; the report file has all of them
+
+
+@dataclass(frozen=True)
+class Commands:
+    """The exact commands that go on with this rotation and that undo it."""
+
+    resume: str
+    back: str
+
+
+def commands(facts: Facts, back: bool = False) -> Commands:
+    """``back``: this run is itself a roll-back, so undoing it goes forward again."""
+    go_on, undo = (_BACK, _FORWARD) if back else (_FORWARD, _BACK)
+    adopt = f" -e octopus_adopt={facts.old}" if back else ""
+    return Commands(
+        f"{go_on} -e octopus_retire={facts.old} -e octopus_commit=true",
+        f"{undo} -e octopus_retire={facts.new or '<the new one>'}{adopt} -e octopus_commit=true",
+    )
+
+
+# -- the plan
+
+
+@dataclass(frozen=True)
+class Estate:
+    """What the plan says beside the facts: where the Server is, what its certificate is like, where the new one comes from."""
+
+    server: str
+    old_kind: str = ""  # "sha256RSA 2048, in use since 2019-03-02"
+    new_source: str = "nothing is staged"
+    made_on: str = ""
+
+
+def plan_lines(facts: Facts, plan: Plan, estate: Estate, notes: Sequence[Blocker] = (), back: bool = False) -> List[str]:
+    lines = [f"Plan {plan.id}  retire {facts.old}, the Server certificate of {estate.server}"]
+    shown = ", ".join(node.name for node in facts.nodes if node.presents == facts.old) or "no node"
+    lines.append(f"  old  {facts.old}  {_comma(estate.old_kind, f'presented by {shown}')}")
+    lines.append(f"  new  {_new_line(facts, estate)}")
+    if phase.is_reached(facts):
+        return [*lines, f"Nothing to do: no node presents {facts.old}, no Tentacle trusts it, and the store holds its backup."]
+    lines.append(_fleet_line(facts))
+    lines += _ability_lines(facts)
+    lines += [f"  . {note.name}: {note.code}: {note.seen}. {note.remedy}" for note in notes[:_MOST]]
+    lines += _cost_lines(plan)
+    lines += [
+        f"Warning: policy {one.name} in space {one.space} may upgrade Tentacles after a health check." for one in facts.policies if one.upgrades
+    ]
+    if facts.others is None:
+        lines.append("Not judged: whether another Server presents the old certificate (octopus_known_servers is not set).")
+    return lines + _outlook_lines(facts, commands(facts, back))
+
+
+def _new_line(facts: Facts, estate: Estate) -> str:
+    if facts.new is None:
+        return f"to be generated{f' on {estate.made_on}' if estate.made_on else ''} ({estate.new_source})"
+    return f"{facts.new}  {estate.new_source}"
+
+
+def _fleet_line(facts: Facts) -> str:
+    styles = Counter(edge.edge.style for edge in facts.edges)
+    parts = ", ".join(f"{count} {style}" for style, count in sorted(styles.items(), key=lambda item: (item[0] != LISTENING, item[0])))
+    hosts = len({edge.edge.host for edge in facts.edges if edge.edge.host})
+    spaces = ", ".join(facts.spaces_seen) or "none"
+    return (
+        f"Tentacles: {_count(len(facts.edges), 'instance')} on {_count(hosts, 'host')} ({parts or 'none'}), spaces {spaces} (all that the key sees)"
+    )
+
+
+def _ability_lines(facts: Facts) -> List[str]:
+    stuck = [fault for edge in facts.roster for fault in _stuck(facts, edge)]
+    stuck += [Fault(found.name, f"{found.code}  {found.seen}", found.remedy) for found in facts.blockers]
+    able = len(facts.roster) - len({fault.name for fault in stuck} & {edge.name for edge in facts.roster})
+    lines = [f"  + {'can be made to trust the new certificate':<42}{able:>5}"]
+    if stuck:
+        lines.append(f"  ! {'cannot go on':<42}{len({fault.name for fault in stuck}):>5}")
+        lines += _fault_lines(stuck, "      ")
+    for name, reason in facts.left_behind:
+        lines.append(f'  ~ left behind: {name} (reason given: "{reason}"): will be cut off')
+    return lines
+
+
+def _stuck(facts: Facts, edge: EdgeFacts) -> Iterable[Fault]:
+    why = why_not_expandable(edge.edge.style)
+    if why:
+        yield Fault(edge.name, f"NOT_SWITCHABLE  {why}", "Leave it behind with a reason, or wait for a version that rotates it.")
+    elif edge.evidence.problem:
+        yield Fault(edge.name, f"{edge.evidence.problem[0]}  {edge.evidence.problem[1]}", "Restore or repair its configuration.")
+    elif phase.state_of(facts, edge) == phase.UNREACHABLE and not any(found.name == edge.name for found in facts.blockers):
+        yield Fault(edge.name, "UNREACHABLE  neither its host nor its port answers", "Make it reachable, or leave it behind with a reason.")
+    else:
+        for code, sentence in edge.evidence.unready:
+            yield Fault(edge.name, f"{code}  {sentence}", "Repair that first.")
+
+
+def _cost_lines(plan: Plan) -> List[str]:
+    order = "; ".join(_wave(number, wave) for number, wave in enumerate(plan.waves)) or "no host"
+    busy = f"; {plan.busy} busy now" if plan.busy else ""
+    lines = [
+        f"Order: {order}.",
+        f"Expect: {_count(plan.visits, 'visit')}, {_count(plan.restarts, 'restart')} of a Tentacle (about 1 s away each{busy}), at most "
+        f"{plan.away_at_most} away at once; at {plan.forks} forks about {duration(plan.seconds)}; "
+        f"portal down {_count(plan.node_restarts, 'time')} for about {plan.portal_seconds:.0f} s.",
+    ]
+    if plan.error_lines_a_minute:
+        lines.append(f"        polling ones: up to {plan.error_lines_a_minute:.0f} error lines a minute on each node while both pins stand.")
+    return lines
+
+
+def _wave(number: int, wave: Sequence[str]) -> str:
+    shown = ", ".join(wave[:3]) + (f" and {len(wave) - 3} more" if len(wave) > 3 else "")
+    return f"canary {shown}" if number == 0 else f"then {_count(len(wave), 'host')}"
+
+
+def _outlook_lines(facts: Facts, ways: Commands) -> List[str]:
+    lines = []
+    stuck = [clause for clause in allowed(facts, Switch()).refusals() if clause.code in _LASTING]
+    if stuck and not phase.is_switched(facts):
+        why = "; ".join(clause.sentence[0].lower() + clause.sentence[1:] for clause in stuck)
+        lines.append(f"Refused for now: the Server certificate will not be switched: {why}.")
+    return [*lines, f"To go on:    {ways.resume}", f"To go back:  {ways.back}"]
+
+
+# What no visit of ours will mend, so that the plan can say it beforehand.
+_LASTING = frozenset(
+    ("no_limit", "spaces_agree", "left_behind_rightly", "policies_bide", "roster_closed", "nodes_known", "all_expandable", "all_readable", "nodes_up")
+)
+
+
+# -- refusals
+
+
+def refusal_lines(facts: Facts, verdict: Verdict, back: bool = False) -> List[str]:
+    """What was asked, of which objects, what was seen, what to do, what state the fleet is in, and the two commands."""
+    lines: List[str] = []
+    told: List[Tuple[Fault, ...]] = []
+    for clause in verdict.refusals():
+        if clause.faults in told:
+            continue  # disk and process often fail for the same Tentacles with the same sources
+        told.append(clause.faults)
+        lead = f"Refused to {asked(verdict.step, facts)}. " if not lines else "And: "
+        lines.append(f"{lead}{clause.sentence}:")
+        lines += _fault_lines(clause.faults, "  ")
+    return lines + standing_lines(facts, back)
+
+
+def standing_lines(facts: Facts, back: bool = False) -> List[str]:
+    ways = commands(facts, back)
+    return [left_in(facts), f"To go on:    {ways.resume}", f"To go back:  {ways.back}"]
+
+
+def asked(step: Step, facts: Facts) -> str:
+    """The step in the infinitive."""
+    if isinstance(step, Expand):
+        return f"make {_tentacles(step.edges)} trust {_thumbprint.brief(facts.new or 'the new certificate')}"
+    if isinstance(step, RestartNode):
+        return f"restart the node {step.node}"
+    if isinstance(step, Contract):
+        return f"remove {_thumbprint.brief(facts.old)} from {_tentacles(step.edges)}"
+    return "switch the Server certificate"
+
+
+def left_in(facts: Facts) -> str:
+    """What state the fleet is in, and whether it may be left so."""
+    states = Counter(phase.state_of(facts, edge) for edge in facts.roster)
+    both = states[phase.PROVEN] + states[phase.MOVED] + states[phase.DUAL]
+    parts = [
+        f"{count} {word}"
+        for count, word in (
+            (both, "trust both certificates"),
+            (states[phase.NEW_ONLY] + states[phase.TRIMMED], "the new one only"),
+            (states[phase.OLD_ONLY], "the old one only"),
+            (states[phase.STAGED], "are to be restarted"),
+        )
+        if count
+    ]
+    known = f"{', '.join(parts)}. " if parts else ""
+    cut_off = [edge.name for edge in facts.roster if phase.state_of(facts, edge) == phase.LOCKED_OUT]
+    if cut_off:
+        return f"Nothing was changed by this step. {known}Locked out now: {_names(cut_off)}; going on or back repairs that."
+    return f"Nothing was changed by this step. {known}Nobody is locked out, and it is safe to leave it as it is."
+
+
+def _fault_lines(faults: Sequence[Fault], indent: str) -> List[str]:
+    width = max((len(fault.name) for fault in faults[:_MOST]), default=0)
+    lines = []
+    for fault in faults[:_MOST]:
+        lines.append(f"{indent}{fault.name:<{width}}  {fault.seen}")
+        lines.append(f"{indent}  -> {fault.remedy}")
+    if len(faults) > _MOST:
+        lines.append(f"{indent}and {len(faults) - _MOST} more, all in the report")
+    return lines
+
+
+# -- the status
+
+
+def status_line(facts: Facts) -> str:
+    """``Phase EXPAND (derived): 214 of 412 trust both, ... Next allowed: expand. Not allowed: switch (198 without proof).``"""
+    states = Counter(phase.state_of(facts, edge) for edge in facts.roster)
+    verdicts = phase.outlook(facts)
+    may = _unique(_KIND[verdict.step.kind] for verdict in verdicts if verdict.allowed)
+    may_not = _unique(f"{_KIND[verdict.step.kind]} ({_first(verdict)})" for verdict in verdicts if not verdict.allowed)
+    return f"Phase {phase.phase_of(facts)} (derived): {_states(states, len(facts.roster))}. Next allowed: {', '.join(may) or 'nothing'}." + (
+        f" Not allowed: {'; '.join(may_not)}." if may_not else ""
+    )
+
+
+_KIND = {"expand": "expand", "switch": "switch", "restart_node": "restart of a node", "contract": "contract"}
+
+
+def _states(states: CounterType[str], total: int) -> str:
+    shown = [f"{states[code]} {word}" for code, word in phase.STATES.items() if states[code]]
+    return f"{total} Tentacles: {', '.join(shown)}" if shown else "no Tentacles"
+
+
+def _first(verdict: Verdict) -> str:
+    sentence = next(verdict.refusals()).sentence
+    return sentence[0].lower() + sentence[1:]
+
+
+def _unique(texts: Iterable[str]) -> List[str]:
+    return list(dict.fromkeys(texts))
+
+
+# -- the end
+
+
+def closing_lines(facts: Facts, foreign_pins: int) -> List[str]:
+    """The table at the end of a run, from what was seen at its end."""
+    total = len(facts.roster)
+    states = Counter(phase.state_of(facts, edge) for edge in facts.roster)
+    trusting = sum(1 for edge in facts.roster if facts.on_wire(edge, facts.new or "") == "accepted" and edge.on_disk(facts.new or ""))
+    nodes = sum(1 for node in facts.nodes if node.presents == facts.new)
+    healthy = sum(1 for edge in facts.roster if edge.evidence.health and edge.evidence.health.status in ("Healthy", "HasWarnings"))
+    asked_health = sum(1 for edge in facts.roster if edge.edge.records and not edge.edge.is_disabled)
+    lines = [
+        f"Server certificate {_arrow(facts)}",
+        f"  trusted by {trusting} of {_count(total, 'Tentacle')}, proved on the wire (new accepted, random refused, none refused)",
+        f"  Server: {nodes} of {_count(len(facts.nodes), 'node')} {'presents' if nodes == 1 else 'present'} the new certificate",
+        f"  {healthy} of {asked_health} healthy; old certificate removed and refused on {states[phase.NEW_ONLY]} of {total}; "
+        f"{_count(foreign_pins, 'foreign pin')} untouched",
+    ]
+    return lines + [f'  left behind, cut off: {name} (reason given: "{reason}")' for name, reason in facts.left_behind]
+
+
+def last_line(facts: Facts, seconds: Optional[float]) -> str:
+    """The one line that a run ends with."""
+    if not phase.is_reached(facts):
+        return f"Not reached. {status_line(facts)}"
+    took = f" in {seconds:.0f} s" if seconds is not None else ""
+    return f"{_arrow(facts)} on {_count(len(facts.roster), 'Tentacle')}{took}"
+
+
+# What a Server restored from an older backup would need; printed by the final report where it was not judged (decision 18, I13).
+RUNBOOK = (
+    "A Server restored from a backup, or a clone, that still holds the old certificate: import the new one before its first start, "
+    "for every Tentacle now refuses the old one."
+)
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} minutes" if seconds < 6000 else f"{seconds / 3600:.1f} hours"
+
+
+def _arrow(facts: Facts) -> str:
+    return f"{_thumbprint.brief(facts.old)} -> {_thumbprint.brief(facts.new or '?')}"
+
+
+def _tentacles(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else _count(len(names), "Tentacle")
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MOST]) + (f" and {len(names) - _MOST} more" if len(names) > _MOST else "")
+
+
+def _comma(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
