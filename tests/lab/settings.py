@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab.wire.quirks import QUIRKS as WIRE_QUIRKS
+
 # Each quirk can be switched off by its name (`quirks_off`): `make proof` does so one by one and expects a test to notice.
 TENTACLE_QUIRKS: Mapping[str, str] = {
     "truncate_in_place": "A write empties the configuration file and fills it again in two pieces; a reader or a kill sees it empty or cut.",
@@ -63,16 +65,7 @@ TENTACLE_QUIRKS: Mapping[str, str] = {
     "proxy_off_unless_enabled": "proxy without --proxyEnable=true switches the proxy off.",
     "agent_makes_identity": "An agent without a certificate makes one, stores it and serves it.",
 }
-# Read by tentacle/agent.py and wire/.
-AGENT_QUIRKS: Mapping[str, str] = {
-    "snapshot_at_start": "Trust and certificate are read once, at start: later edits have no effect before a restart.",
-    "listener_ignores_case": "A listening Tentacle compares thumbprints ignoring letter case.",
-    "polling_pin_case_sensitive": "A polling Tentacle compares the Server's thumbprint exactly, so a pin in lower case never matches.",
-    "polling_back_off": "A refused polling loop waits longer each time, up to two minutes.",
-    "mismatch_leaves_socket_open": "A polling Tentacle that refuses a Server leaves the connection open.",
-    "sigterm_exit_code_varies": "SIGTERM ends the agent with exit code 143 or 0, at random.",
-}
-QUIRKS: Mapping[str, str] = {**TENTACLE_QUIRKS, **AGENT_QUIRKS}
+QUIRKS: Mapping[str, str] = {**TENTACLE_QUIRKS, **WIRE_QUIRKS}
 
 _HOME_VARIABLE = "TentacleMachineConfigurationHomeDirectory"
 _PLACEHOLDER = "{configuration_home}"
