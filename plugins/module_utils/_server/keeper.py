@@ -1,0 +1,289 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""Backing up, staging and activating the Octopus Server's certificate (decisions 1, 11, 20, 22). Runs on the controller only.
+
+The user's password opens and seals PFX files here, in memory. A Server node is asked through :class:`Keys`; whatever it
+says it did is read back.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from ansible_collections.octofleet.octopus.plugins.module_utils import _certificate
+from ansible_collections.octofleet.octopus.plugins.module_utils._certificate import Identity
+from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
+from ansible_collections.octofleet.octopus.plugins.module_utils._host import Host
+from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret, one_use_password
+from ansible_collections.octofleet.octopus.plugins.module_utils._server.node import Imported, Keys, Sealed
+from ansible_collections.octofleet.octopus.plugins.module_utils._server.store import BACKUP, STAGED, Entry, Note
+
+VENDOR, PFX, GENERATED = "vendor", "pfx", "generated"
+
+
+class Outcome(NamedTuple):
+    changed: bool
+    before: Optional[str]  # thumbprint that was backed up, staged or in the database
+    after: Optional[str]  # None: one that does not exist yet (check mode)
+    identity: Optional[Identity]
+    source: str
+    sentence: str
+
+
+class Staging(NamedTuple):
+    """What is to be staged. ``offer`` reads the user's PFX, and is only called when nothing in the store will do."""
+
+    replaces: str
+    adopt: Optional[str]
+    source: str
+    offer: Callable[[], Identity]
+    trusted_by_nobody: Collection[str] = ()
+
+
+class Keeper:
+    def __init__(
+        self,
+        keys: Keys,
+        password: Secret,
+        controller: Host,
+        backup_dir: Optional[str] = None,
+        check: bool = False,
+        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+    ) -> None:
+        self._keys = keys
+        self._password = password
+        self._controller = controller
+        self._backup_dir = backup_dir
+        self._check = check
+        self._now = now
+
+    # backed_up ----------------------------------------------------------------------------------------------------
+
+    def backed_up(self, thumbprint: str) -> Outcome:
+        """The store holds a PFX that opens, has the key, and is the certificate that the nodes present."""
+        entry = _find(self._keys.entries(), thumbprint)
+        kept = self._opened(entry)
+        if entry is not None and kept is not None:
+            return self._kept(entry, kept, "is backed up already")
+        if self._check:
+            # Decision 31: a plan exports no key.
+            return Outcome(True, None, thumbprint, None, VENDOR, f"Would export {thumbprint} from the Octopus Server and back it up.")
+        identity = self._unsealed(self._keys.export(), "the certificate that the Octopus Server exported")
+        if identity.thumbprint != thumbprint:
+            raise OctoError(
+                f"The database of the Octopus Server holds {identity.thumbprint}, but {thumbprint} was to be backed up. Nothing was stored."
+                " Is this node of that Server? Is a certificate imported that no node has loaded yet?",
+                database=[identity.thumbprint],
+            )
+        note = (entry.note if entry else None) or Note(thumbprint, BACKUP, None, self._moment(), "export")
+        self._stored(identity, note)
+        return Outcome(True, None, thumbprint, identity, note.source, f"{thumbprint} was exported and backed up.")
+
+    # staged -------------------------------------------------------------------------------------------------------
+
+    def staged(self, wish: Staging) -> Outcome:
+        """The store holds the one certificate that will take the place of ``wish.replaces``; running again never makes a second one."""
+        entries = self._keys.entries()
+        adopted = _find(entries, wish.adopt) if wish.adopt else None
+        if adopted is not None and adopted.pfx is not None:
+            return self._kept(adopted, self._open(adopted), "is in the store already")
+        if wish.source == PFX:
+            return self._stage_offered(entries, wish)
+        if wish.adopt:
+            raise OctoError(f"{wish.adopt} was to be adopted, but the store has no PFX of it. It has {_listed(entries)}.")
+        return self._stage_made(entries, wish)
+
+    def _stage_offered(self, entries: Sequence[Entry], wish: Staging) -> Outcome:
+        offered = wish.offer()
+        self._refuse_unfit(offered, wish)
+        entry = _find(entries, offered.thumbprint)
+        if entry is not None and entry.is_staged_for(wish.replaces) and self._opened(entry):
+            return self._kept(entry, offered, "is staged already")
+        rivals = [one for one in entries if one.is_staged_for(wish.replaces) and one.thumbprint != offered.thumbprint]
+        self._refuse_trusted(rivals, wish)
+        return self._stage(offered, rivals, wish)
+
+    def _stage_made(self, entries: Sequence[Entry], wish: Staging) -> Outcome:
+        staged = [(entry, self._opened(entry)) for entry in entries if entry.is_staged_for(wish.replaces)]
+        usable = [(entry, identity) for entry, identity in staged if identity is not None]
+        if len(usable) > 1:
+            names = " and ".join(entry.thumbprint for entry, _identity in usable)
+            raise OctoError(f"The store holds {names}, all staged to replace {wish.replaces}. Name the one to adopt in `thumbprint`.")
+        if usable:
+            return self._kept(*usable[0], "is staged already")
+        rivals = [entry for entry, _identity in staged]
+        self._refuse_trusted(rivals, wish)
+        if self._check:
+            return Outcome(True, None, None, None, wish.source, f"Would make a new certificate ({wish.source}) and stage it to replace {wish.replaces}.")
+        made = self._unsealed(self._keys.generate(), "the new certificate") if wish.source == VENDOR else _certificate.make_server_certificate(now=self._now())
+        return self._stage(made, rivals, wish)
+
+    def _stage(self, identity: Identity, rivals: Sequence[Entry], wish: Staging) -> Outcome:
+        said = f"{identity.thumbprint} was staged to replace {wish.replaces}."
+        if self._check:
+            return Outcome(True, None, identity.thumbprint, identity, wish.source, f"Would stage {identity.thumbprint} to replace {wish.replaces}.")
+        for rival in rivals:
+            self._keys.drop(rival.thumbprint)
+            said += f" {rival.thumbprint}, staged before and trusted by nobody, was deleted."
+        self._stored(identity, Note(identity.thumbprint, STAGED, wish.replaces, self._moment(), wish.source))
+        return Outcome(True, None, identity.thumbprint, identity, wish.source, said)
+
+    def _refuse_unfit(self, offered: Identity, wish: Staging) -> None:
+        if wish.adopt and offered.thumbprint != wish.adopt:
+            raise OctoError(f"The PFX holds {offered.thumbprint}, but {wish.adopt} was to be adopted. Give the PFX of that one, or leave `thumbprint` out.")
+        if offered.thumbprint == wish.replaces:
+            raise OctoError(f"The PFX holds {offered.thumbprint}, which is the certificate to be replaced. Give the PFX of the new one.")
+        concern = _certificate.concern_about_dates(_certificate.read(offered.certificate), self._now())
+        if concern:
+            raise OctoError(f"The PFX cannot be adopted. {concern}")
+
+    def _refuse_trusted(self, rivals: Sequence[Entry], wish: Staging) -> None:
+        """Only what is known to be trusted by nobody may be deleted: the key of a pin that a Tentacle has is needed again (decisions 20)."""
+        held = [rival for rival in rivals if rival.thumbprint not in wish.trusted_by_nobody]
+        if held:
+            raise OctoError(
+                f"{held[0].thumbprint} is staged already to replace {wish.replaces}{self._why_unusable(held[0])}, and is not known to be trusted by nobody."
+                " Adopt it (name it in `thumbprint`), give the backup_password that opens it, or, when no Tentacle trusts it, name it in `trusted_by_nobody`.",
+                staged=held[0].thumbprint,
+            )
+
+    def _why_unusable(self, entry: Entry) -> str:
+        try:
+            self._open(entry)
+        except OctoError as error:
+            return f", but cannot be used ({error.message.rstrip('.')})"
+        return ""
+
+    # active -------------------------------------------------------------------------------------------------------
+
+    def active(self, new: str, old: str) -> Outcome:
+        """The database holds ``new``, and that was read. No node is restarted here, so each still presents what it loaded."""
+        entries = self._keys.entries()
+        adopted, retired = self._needed(entries, new, "adopted"), self._needed(entries, old, "put back if the import goes wrong")
+        source = next(entry.source for entry in entries if entry.thumbprint == new)
+        if self._check:
+            return Outcome(True, old, new, adopted, source, f"Would import {new} unless the Octopus Server's database holds it already; a plan exports no key to find out.")
+        now = self._unsealed(self._keys.export(), "the certificate that the Octopus Server exported").thumbprint
+        if now == new:
+            return Outcome(False, new, new, adopted, source, f"The Octopus Server's database holds {new} already.")
+        if now != old:
+            raise OctoError(
+                f"The Octopus Server's database holds {now}, neither {old}, which is to be retired, nor {new}. Nothing was imported. Somebody else changed it:"
+                " find out who, and restart no node before that, or it presents what the Tentacles do not trust.",
+                database=[now],
+            )
+        imported = self._import(adopted)
+        if self._held(imported) == new:
+            return Outcome(True, old, new, adopted, source, f"{new} was imported and read back from the Octopus Server's database. Its nodes present it after their restart.")
+        raise self._failed_import(new, retired, imported)
+
+    def _failed_import(self, new: str, retired: Identity, imported: Imported) -> OctoError:
+        """Decision 11: what is neither OLD nor NEW is not left there for the next restart."""
+        old, found = retired.thumbprint, self._held(imported)
+        if found == old:
+            return OctoError(
+                f"The import of {new} had no effect: the Octopus Server's database still holds {old}. Octopus.Server says: {imported.said}"
+                " Nothing was changed, and it is safe to leave as it is.",
+                database=[old],
+            )
+        seen = f"the database then held {found}" if found else "the database could not be read back"
+        restored = self._import(retired)
+        if self._held(restored) == old:
+            return OctoError(
+                f"After the import of {new} {seen}, so {old} was imported again at once and read back: the Octopus Server's database holds {old}, as before."
+                f" Octopus.Server says of the first import: {imported.said}",
+                database=[old],
+            )
+        return OctoError(
+            f"After the import of {new} {seen}, and importing {old} again could not be confirmed either. What the Octopus Server's database holds is not known."
+            f" Restart no node: each still presents what it loaded. Octopus.Server says: {restored.said} Import {old} by hand from the key store,"
+            " export it again to see that it is there, then run again.",
+            database=[],
+        )
+
+    def _import(self, identity: Identity) -> Imported:
+        password = one_use_password()
+        return self._keys.replace(Sealed(_certificate.write_pfx(identity, password), password))
+
+    def _held(self, imported: Imported) -> Optional[str]:
+        if imported.read_back is None:
+            return None
+        try:
+            return self._unsealed(imported.read_back, "the certificate that was read back").thumbprint
+        except OctoError:
+            return None
+
+    def _needed(self, entries: Sequence[Entry], thumbprint: str, use: str) -> Identity:
+        entry = _find(entries, thumbprint)
+        if entry is None or entry.pfx is None:
+            raise OctoError(f"{thumbprint} is to be {use}, but the store has no PFX of it. It has {_listed(entries)}. Nothing was imported.")
+        return self._open(entry)
+
+    # common -------------------------------------------------------------------------------------------------------
+
+    def _open(self, entry: Entry) -> Identity:
+        what = f"{entry.thumbprint}.pfx of the key store"
+        identity = _certificate.open_pfx(entry.pfx or b"", self._password, what)
+        if identity.thumbprint != entry.thumbprint:
+            raise OctoError(f"{what} holds another certificate, {identity.thumbprint}. Move it away, then run again.")
+        return identity
+
+    def _opened(self, entry: Optional[Entry]) -> Optional[Identity]:
+        if entry is None or entry.pfx is None:
+            return None
+        try:
+            return self._open(entry)
+        except OctoError:
+            return None
+
+    def _unsealed(self, sealed: Sealed, what: str) -> Identity:
+        return _certificate.open_pfx(sealed.pfx, sealed.password, what)
+
+    def _stored(self, identity: Identity, note: Note) -> None:
+        """Seal with the user's password, prove that the result opens and is the right one, store it and its copy."""
+        pfx = _certificate.write_pfx(identity, self._password)
+        self._open(Entry(identity.thumbprint, pfx, note))
+        self._keys.put(pfx, note)
+        self._copied(identity.thumbprint, pfx)
+
+    def _kept(self, entry: Entry, identity: Identity, how: str) -> Outcome:
+        copied = self._copied(entry.thumbprint, entry.pfx or b"")
+        more = (" Would copy it to the controller." if self._check else " It was copied to the controller.") if copied else ""
+        return Outcome(copied, entry.thumbprint, entry.thumbprint, identity, entry.source, f"{entry.thumbprint} {how}.{more}")
+
+    def _copied(self, thumbprint: str, pfx: bytes) -> bool:
+        """Whether the copy on the controller had to be made (or, in check mode, would have to be)."""
+        if not self._backup_dir:
+            return False
+        path = f"{self._backup_dir}/{thumbprint}.pfx"
+        if self._opened(Entry(thumbprint, self._controller.read(path), None)):
+            return False
+        if not self._check:
+            self._controller.write_private(path, pfx)
+        return True
+
+    def _moment(self) -> str:
+        return self._now().astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def described(outcome: Outcome, path: str) -> Optional[Dict[str, object]]:
+    """The certificate of an outcome as result fields."""
+    if outcome.identity is None:
+        return None
+    facts = _certificate.read(outcome.identity.certificate).row()
+    names: Tuple[str, ...] = ("thumbprint", "subject", "signature_algorithm", "key_bits", "not_before", "not_after")
+    return {**{name: facts[name] for name in names}, "source": outcome.source, "path": path}
+
+
+def _find(entries: Sequence[Entry], thumbprint: str) -> Optional[Entry]:
+    return next((entry for entry in entries if entry.thumbprint == thumbprint), None)
+
+
+def _listed(entries: Sequence[Entry]) -> str:
+    names: List[str] = [entry.thumbprint for entry in entries if entry.pfx is not None]
+    return ", ".join(names) or "none at all"

@@ -1,0 +1,159 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""What a Server node does with keys: one class for the module on the target, behind the same port as the brain sees it.
+
+The vendor's tool takes a PFX password on its command line only. So every file that it writes or reads here lies in a fresh
+private folder, is protected by a one-use password, and is gone when the command has ended (decisions 20).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from typing import Callable, Iterator, List, NamedTuple, Optional, Protocol, Sequence
+
+from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
+from ansible_collections.octofleet.octopus.plugins.module_utils._host import Completed, Host
+from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import HIDDEN, Secret, one_use_password
+from ansible_collections.octofleet.octopus.plugins.module_utils._server.cli import ServerCli
+from ansible_collections.octofleet.octopus.plugins.module_utils._server.store import Entry, Note, Store
+
+_TAIL = 600  # characters of what a command said, for a person
+
+
+class Sealed(NamedTuple):
+    """A PFX and the one-use password that opens it."""
+
+    pfx: bytes
+    password: Secret
+
+
+class Imported(NamedTuple):
+    """What stands in the database after an import, by its one certain reading (decisions 11); None: it could not be read."""
+
+    read_back: Optional[Sealed]
+    said: str  # by the import, for a person
+
+
+class Keys(Protocol):
+    """A Server node as the brain sees it; the controller reaches it through module calls."""
+
+    def entries(self) -> List[Entry]: ...
+
+    def put(self, pfx: bytes, note: Note) -> None: ...
+
+    def drop(self, thumbprint: str) -> None: ...
+
+    def export(self) -> Sealed: ...
+
+    def generate(self) -> Sealed: ...
+
+    def replace(self, certificate: Sealed) -> Imported: ...
+
+
+class Copying(NamedTuple):
+    """Argument lists that copy ``{src}`` to ``{dest}`` into the Server's container and out of it; both empty where there is none."""
+
+    into: Sequence[str] = ()
+    out: Sequence[str] = ()
+
+
+class _Place(NamedTuple):
+    here: str  # the file as this host names it
+    there: str  # the same as Octopus.Server names it
+
+
+class NodeKeys:
+    """:class:`Keys` on the node itself."""
+
+    def __init__(self, host: Host, cli: ServerCli, store: Store, copying: Copying = Copying(), timeout: float = 300.0) -> None:  # noqa: B008
+        if bool(copying.into) != bool(copying.out):
+            raise OctoError("A Server in a container needs both copy_in and copy_out; one of them is missing.")
+        self._host = host
+        self._cli = cli
+        self._copying = copying
+        self._timeout = timeout
+        self.entries = store.entries
+        self.put = store.put
+        self.drop = store.drop
+
+    def export(self) -> Sealed:
+        return self._written(self._cli.export_certificate, "the certificate in the Octopus Server's database was to be exported")
+
+    def generate(self) -> Sealed:
+        return self._written(self._cli.new_certificate, "a new Octopus Server certificate was to be made")
+
+    def replace(self, certificate: Sealed) -> Imported:
+        """Import, and read back whatever the import said or did: only what can be exported is certain."""
+        try:
+            with self._place() as place:
+                # Readable inside a container for the user that the Server runs as; here the folder around it is private.
+                self._host.write_private(place.here, certificate.pfx, 0o644 if self._copying.into else 0o600)
+                self._copy(self._copying.into, place.here, place.there)
+                said = _said(self._run(self._cli.import_certificate(place.there, certificate.password)), certificate.password)
+        except OctoError as error:
+            said = error.message
+        try:
+            return Imported(self.export(), said)
+        except OctoError as error:
+            return Imported(None, f"{said} {error.message}")
+
+    def _written(self, command: Callable[[str, Secret], List[str]], purpose: str) -> Sealed:
+        password = one_use_password()
+        with self._place() as place:
+            completed = self._run(command(place.there, password))
+            if self._copying.out and completed.rc == 0:
+                self._copy(self._copying.out, place.there, place.here)
+            pfx = self._host.read(place.here)
+        if not pfx:
+            raise OctoError(
+                f"{purpose[:1].upper()}{purpose[1:]}, but Octopus.Server (instance {self._cli.instance}) wrote no file and ended with {completed.rc}."
+                f" It says: {_said(completed, password)} Run it as an administrator of the Server, where its database and Master Key can be read.",
+                rc=completed.rc,
+            )
+        return Sealed(pfx, password)
+
+    @contextlib.contextmanager
+    def _place(self) -> Iterator[_Place]:
+        with self._host.private_folder() as folder:
+            here = f"{folder}/certificate.pfx"
+            if not self._copying.into:
+                yield _Place(here, here)
+                return
+            place = _Place(here, f"/tmp/octofleet-{secrets.token_hex(8)}.pfx")  # noqa: S108  # in the container, where no other folder is known
+            try:
+                yield place
+            finally:
+                self._empty(folder, place.there)
+
+    def _empty(self, folder: str, there: str) -> None:
+        """Empty the file in the container; an image without a shell has no ``rm`` (octopus-server 1.6).
+
+        Where even that fails, what stays there is a PFX whose one-use password nobody has.
+        """
+        empty = f"{folder}/empty"
+        self._host.write_private(empty, b"", 0o644)
+        with contextlib.suppress(OctoError):
+            self._copy(self._copying.into, empty, there)
+
+    def _copy(self, template: Sequence[str], source: str, destination: str) -> None:
+        if not template:
+            return
+        completed = self._run([argument.replace("{src}", source).replace("{dest}", destination) for argument in template])
+        if completed.rc != 0:
+            raise OctoError(f"{template[0]} could not copy {source} to {destination}: {_said(completed)} Check copy_in and copy_out.", rc=completed.rc)
+
+    def _run(self, argv: Sequence[str]) -> Completed:
+        return self._host.run(argv, timeout=self._timeout)
+
+
+def _said(completed: Completed, *hidden: Secret) -> str:
+    """The end of what a command printed, as one line without the passwords that it may have repeated."""
+    text = " ".join(f"{completed.stdout}\n{completed.stderr}".split())
+    for secret in hidden:
+        text = text.replace(secret.reveal(), HIDDEN)
+    return text[-_TAIL:] or "nothing."

@@ -1,0 +1,48 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""Options of octo_certificate, one object for the module on the target and the action on the controller.
+
+Must be kept in step with the documentation in plugins/modules/octo_certificate.py; validate-modules compares them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+# What the action asks of the module. Never given by a person; the values of a secret call travel on standard input.
+_HAND: Dict[str, Any] = {
+    "verb": {"type": "str", "required": True, "choices": ["entries", "put", "drop", "export", "generate", "replace"]},
+    "thumbprint": {"type": "str"},
+    "note": {"type": "dict"},
+    "pfx": {"type": "str", "no_log": True},
+    "password": {"type": "str", "no_log": True},
+}
+
+ARGUMENTS: Dict[str, Any] = {
+    "application": {"type": "str", "required": True, "choices": ["server", "tentacle"]},
+    "state": {"type": "str", "required": True, "choices": ["backed_up", "staged", "active"]},
+    "thumbprint": {"type": "str"},
+    "replaces": {"type": "str"},
+    "source": {"type": "str", "default": "vendor", "choices": ["vendor", "pfx", "generated"]},
+    "pfx": {"type": "path"},
+    "pfx_password": {"type": "str", "no_log": True},
+    "trusted_by_nobody": {"type": "list", "elements": "str", "default": []},
+    "store": {"type": "path", "default": "/var/lib/octopus-rotation"},
+    "backup_password": {"type": "str", "no_log": True},
+    "backup_dir": {"type": "path"},
+    "instance": {"type": "str", "default": "OctopusServer"},
+    "executable": {"type": "list", "elements": "str", "default": ["/Octopus/Octopus.Server"]},
+    "copy_in": {"type": "list", "elements": "str"},
+    "copy_out": {"type": "list", "elements": "str"},
+    "timeout": {"type": "int", "default": 300},
+    "permit": {"type": "dict"},
+    "unguarded": {"type": "bool", "default": False},
+    "hand": {"type": "dict", "options": _HAND},
+}
+# The rest stays on the controller: nothing secret, and nothing large, goes to a target that has no use for it.
+FOR_THE_TARGET = ("application", "state", "store", "instance", "executable", "copy_in", "copy_out", "timeout")
+REQUIRED_IF = [("source", "pfx", ["pfx"])]

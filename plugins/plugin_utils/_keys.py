@@ -1,0 +1,44 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""The keys of a Server node, seen from an action on the controller; used by every action that reads the key store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
+from ansible_collections.octofleet.octopus.plugins.module_utils._server.hand import RemoteKeys
+from ansible_collections.octofleet.octopus.plugins.module_utils._server.options import FOR_THE_TARGET
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._secret_call import SecretCalls
+
+MODULE = "octofleet.octopus.octo_certificate"
+
+
+def keys_of(action: SecretCalls, params: Mapping[str, Any], task_vars: dict[str, Any]) -> RemoteKeys:
+    """The node that ``action`` is connected to. Of ``params`` only what the target needs goes there."""
+    common = {"application": "server", "state": "backed_up", **{name: params[name] for name in FOR_THE_TARGET if params.get(name) is not None}}
+
+    def call(hand: Mapping[str, Any], secret: bool) -> Mapping[str, Any]:
+        args = {**common, "hand": dict(hand)}
+        found = action.call_with_secret(MODULE, args, task_vars) if secret else action._execute_module(MODULE, args, task_vars=task_vars)
+        if found.get("failed"):
+            raise _failure(found, hand["verb"], str(task_vars.get("inventory_hostname")))
+        return found
+
+    return RemoteKeys(call)
+
+
+def _failure(found: Mapping[str, Any], verb: str, host: str) -> OctoError:
+    """The module's sentence. What it printed besides is shown for the reading of the store only: elsewhere a broken answer may hold a PFX and its password."""
+    shown = {"module_stderr": found["module_stderr"]} if verb == "entries" and found.get("module_stderr") else {}
+    return OctoError(str(found.get("msg") or f"octo_certificate ended on {host} without a word."), rc=found.get("rc"), **shown)
+
+
+def refuse_windows(action: SecretCalls, task_vars: Mapping[str, Any]) -> None:
+    if ".ps1" in action._connection.module_implementation_preferences:
+        raise OctoError(f"{task_vars.get('inventory_hostname')} is a Windows host. This version keeps the keys of an Octopus Server on Linux or in a container only.")
