@@ -76,6 +76,7 @@ class Service(NamedTuple):
     user: str
     argv: Sequence[str]
     environment: Sequence[Tuple[str, str]] = ()  # what the definition sets
+    state: str = ""  # the manager's own word: active, activating, deactivating, inactive, failed
 
 
 class Process(NamedTuple):
@@ -310,6 +311,7 @@ class PosixHost:
             user=shown.get("User") or "root",
             argv=_exec_start(shown.get("ExecStart") or ""),
             environment=_assignments(shown.get("Environment") or ""),
+            state=shown.get("ActiveState") or "",
         )
 
     def process(self, pid: int) -> Optional[Process]:

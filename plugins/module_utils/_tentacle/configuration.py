@@ -6,7 +6,7 @@
 
 """A Tentacle's configuration as bytes: what it says, and where exactly the trust stands in it (contracts/tentacle-cli.md 3.3).
 
-Pure. The vendor's tool rewrites the whole file; we change the trust value and prove that nothing else moved.
+The vendor's tool rewrites the whole file; we change the trust value and prove that nothing else moved.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, List, NamedTuple, Optional, Tuple
 from xml.parsers import expat
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
+from ansible_collections.octofleet.octopus.plugins.module_utils._host import Clock, Host
 
 HOME = "Octopus.Home"
 CERTIFICATE = "Tentacle.Certificate"
@@ -70,6 +71,24 @@ class Configuration(NamedTuple):
         if not text.isdigit() or not 0 < int(text) < 65536:
             raise OctoError(f"{self.path} has {text!r} as {PORT}, which is not a port.", code="CONFIGURATION_UNREADABLE", path=self.path)
         return int(text)
+
+
+def load(host: Host, path: str, clock: Clock, patience: float = 1.0) -> Configuration:
+    """The configuration as it stands; a reader that meets a vendor command in the middle of a write looks again (H-42)."""
+    deadline = clock.now() + patience
+    while True:
+        data = host.read(path)
+        if data is None:
+            raise OctoError(
+                f"The configuration {path} is not there, although the instance index names it. Restore it, or take the instance out of the index.",
+                code="CONFIGURATION_MISSING", path=path,
+            )
+        try:
+            return parse(path, data)
+        except OctoError:
+            if clock.now() >= deadline:
+                raise
+        clock.sleep(0.05)
 
 
 def parse(path: str, data: bytes) -> Configuration:

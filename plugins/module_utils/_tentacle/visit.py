@@ -1,0 +1,225 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""A visit to an instance: read, refuse, back up, write, restart, prove, under our lock from the reading to the proof (decisions 6, 29)."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Callable, ContextManager, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
+from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import agent, index, instance, log, readiness, service, trust, writer
+from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.agent import Installation
+from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.index import IndexEntry
+from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.instance import Row, Seen
+from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.service import Endpoint, Hands, Proof, Target
+
+PENDING = (log.YES, log.PROBABLY)
+
+
+class Permit(NamedTuple):
+    """What is left of a gate's permit on the target: the instances that it names, and the pin that must stay (decisions 2)."""
+
+    edges: Tuple[str, ...]
+    new: Optional[str] = None
+
+    def names(self, name: str) -> bool:
+        return index.ALL in self.edges or name.lower() in {edge.lower() for edge in self.edges}
+
+
+class Limits(NamedTuple):
+    """What holds for every visit: how long to wait, and what to do in spite of a reason against it."""
+
+    timeout: Optional[float] = None  # for a restart; None: by the number of certificates in the account's store
+    lock_timeout: float = 60.0
+    allow_upgrade: bool = False
+    check: bool = False
+
+
+class TrustTask(NamedTuple):
+    instance: str
+    wish: trust.Wish
+    limits: Limits = Limits()
+    restart: bool = True
+    by_vendor: bool = False
+    backup_folder: str = ""
+    permit: Optional[Permit] = None
+    unguarded: bool = False
+
+
+def rows(hands: Hands, name: str, installation: Installation, visit: Callable[[IndexEntry, Sequence[IndexEntry]], Row]) -> List[Row]:
+    """One row for each instance asked for; an instance that goes wrong does not keep the others from being visited."""
+    entries = index.read_index(hands.host, installation.home)
+    return [visit(entry, entries) for entry in index.select(entries, name, installation.home)]
+
+
+def locked(hands: Hands, configuration: str, limits: Limits) -> ContextManager[int]:
+    """Our own lock; check mode writes nothing at all, so not the lock's file either."""
+    return contextlib.nullcontext(-1) if limits.check else hands.host.exclusively(configuration, limits.lock_timeout)
+
+
+def trust_rows(hands: Hands, task: TrustTask, installation: Installation) -> List[Row]:
+    return rows(hands, task.instance, installation, lambda entry, entries: _trust_row(hands, task, installation, entry, entries))
+
+
+def _trust_row(hands: Hands, task: TrustTask, installation: Installation, entry: IndexEntry, entries: Sequence[IndexEntry]) -> Row:
+    try:
+        subject = instance.subject_of(hands.host, entry, entries)
+        with locked(hands, subject.configuration, task.limits) as descriptor:
+            seen = instance.look(hands.host, subject, installation, hands.clock)
+            return _TrustVisit(hands, task, installation, seen, descriptor).row()
+    except OctoError as error:
+        return {**instance.problem_row(entry, error), "changed": False, "before": [], "after": [], "restarted": False, "proven": None}
+
+
+class _TrustVisit:
+    def __init__(self, hands: Hands, task: TrustTask, installation: Installation, seen: Seen, descriptor: int) -> None:
+        self.hands, self.task, self.installation, self.seen, self.descriptor = hands, task, installation, seen, descriptor
+        self.before = seen.entries
+        self.after = seen.entries
+        self.restarted = False
+        self.proof: Optional[Proof] = None
+
+    def row(self) -> Row:
+        refusal: Dict[str, Any] = {}
+        try:
+            if self._is_named():
+                self._carry_out()
+            else:
+                refusal = {"code": "NOT_NAMED", "reason": f"The permit does not name {self.seen.subject.instance}; it was left alone."}
+        except OctoError as error:
+            refusal = {"ok": False, "code": error.evidence.get("code", "FAILED"), "reason": error.message}
+            self._look_again()
+        return {
+            **instance.row_of(self.seen),
+            **refusal,
+            "changed": self.restarted or self.before != self.after,
+            "before": [entry.brief() for entry in self.before],
+            "after": [entry.brief() for entry in self.after],
+            "restarted": self.restarted,
+            "proven": self.proof.row() if self.proof else None,
+        }
+
+    def _is_named(self) -> bool:
+        """With "*" a permit also says which instances of the host are meant; one that was asked for by name must be named."""
+        task, name = self.task, self.seen.subject.instance
+        if task.permit is not None and not task.permit.names(name):
+            if task.instance == index.ALL:
+                return False
+            raise OctoError(f"The permit of this wave does not name {name}. Nothing was changed.", code="NOT_PERMITTED")
+        if task.wish.state != "present" and task.permit is None and not task.unguarded:
+            raise OctoError(
+                f"Removing a pin from {name} needs the permit of a rotation's gate, and there is none. Nothing was changed. "
+                "Run the whole playbook; by hand, when you know that nobody depends on the pin, set unguarded=true.",
+                code="NOT_PERMITTED",
+            )
+        return True
+
+    def _carry_out(self) -> None:
+        wanted = self._wanted(self.before)
+        write = wanted != self.before
+        restart = self.task.restart and self._restart_is_due(wanted, write)
+        if restart:
+            refuse_unready(self.seen, self.task.limits.allow_upgrade)
+            self._refuse_to_drop(wanted)
+        if self.task.limits.check:
+            self.after, self.restarted = wanted, restart
+            return
+        if write:
+            order = writer.Order(self.task.by_vendor, self.task.backup_folder, self.task.limits.lock_timeout, self.descriptor)
+            writer.write(self.hands.host, self.seen.subject, self._wanted, order, self.installation, self.hands.clock)
+        if restart:
+            self.restarted = True
+            self.proof = service.restart(self.hands, target_of(self.hands, self.seen, self.installation, self.task.limits.timeout))
+        if write or restart:
+            self._look_again()
+        if restart and self.seen.restart_pending == log.YES:
+            raise OctoError(
+                f"The new process {self.seen.service.pid} named other pins at its start than {self.seen.settings.path} has. Something else writes "
+                "this configuration; stop it, then run again.",
+                code="RESTART_INEFFECTIVE",
+            )
+
+    def _wanted(self, entries: trust.Entries) -> trust.Entries:
+        """What the trust becomes; refuses what would leave the Tentacle to nobody."""
+        wanted = trust.fulfil(self.task.wish, entries)
+        gone = trust.removed(entries, wanted)
+        kept = {entry.canonical for entry in wanted}
+        if gone and not kept - {None} and not self.task.unguarded:
+            raise OctoError(
+                f"Removing {', '.join(gone)} would leave {self.seen.subject.instance} trusting no Server at all. Nothing was changed. "
+                "Add the pin that is to stay first; if nobody is to reach this Tentacle, set unguarded=true.",
+                code="LAST_PIN",
+            )
+        new = self.task.permit.new if self.task.permit else None
+        if gone and new and new not in kept:
+            raise OctoError(
+                f"{self.seen.subject.instance} does not trust {new}, which takes the place of what is to be removed. Nothing was changed. "
+                "Run the rotation again: it adds that pin first.",
+                code="NEW_NOT_TRUSTED",
+            )
+        return wanted
+
+    def _restart_is_due(self, wanted: trust.Entries, write: bool) -> bool:
+        """A mere respelling is none for a process that is known to match it already."""
+        if write:
+            return self.seen.armed is None or log.restart_pending(self.seen.armed, wanted, 0, 0) == log.YES
+        return self.seen.restart_pending in PENDING
+
+    def _refuse_to_drop(self, wanted: trust.Entries) -> None:
+        """A restart makes removals of others effective, too: a pin that only the running process has is lost by it."""
+        if self.seen.armed is None or self.task.unguarded:
+            return
+        wish = self.task.wish
+        asked = {text.upper() for text in (wish.thumbprints if wish.state == "absent" else wish.forget)}
+        lost = sorted({pin.strip().upper() for pin in self.seen.armed.pins} - {entry.thumbprint.strip().upper() for entry in wanted} - asked)
+        if lost:
+            raise OctoError(
+                f"The running process of {self.seen.subject.instance} still trusts {', '.join(lost)}, which somebody has taken out of "
+                f"{self.seen.settings.path}: a restart would make that effective. Nothing was changed. Add the pin again "
+                "(octofleet.octopus.octo_trust state=present), or, if its Server is gone, set unguarded=true.",
+                code="RESTART_DROPS_PIN", pins=lost,
+            )
+
+    def _look_again(self) -> None:
+        """The row tells how things stand now, also after a failure; what cannot be read any more stays as it was seen."""
+        with contextlib.suppress(OctoError):
+            self.seen = instance.look(self.hands.host, self.seen.subject, self.installation, self.hands.clock)
+            self.after = self.seen.entries
+
+
+def refuse_unready(seen: Seen, allow_upgrade: bool) -> None:
+    reasons = [reason for reason in seen.reasons if not (allow_upgrade and reason.code == readiness.HIDDEN_UPGRADE)]
+    if reasons:
+        raise OctoError(
+            f"{seen.subject.instance} is not ready for a restart, so it was left as it is. " + " ".join(reason.sentence for reason in reasons),
+            code=reasons[0].code,
+        )
+
+
+def target_of(hands: Hands, seen: Seen, installation: Installation, timeout: Optional[float]) -> Target:
+    settings = seen.settings
+    store = readiness.store_of(hands.host, seen.found)
+    certificates = len(hands.host.names_in(store)) if store else 0
+    return Target(
+        name=f"The Tentacle {seen.subject.instance} (unit {seen.service.unit})",
+        before=seen.service,
+        look=lambda: agent.find(hands.host, seen.subject, installation, hands.clock, patience=0).service,
+        endpoint=Endpoint(settings.listen_ip or service.LOOPBACK, settings.port, seen.thumbprint) if settings.listens else None,
+        patience=timeout if timeout is not None else service.patience_for(certificates),
+        restart=installation.restart,
+        holds=lambda pid: any(one.pid for one in readiness.listeners(hands.host, settings, pid)),
+    )
+
+
+def result_of(visited: List[Row], what: str) -> Dict[str, Any]:
+    """The module's result: every row, and failure after all of them were visited."""
+    bad = [f"{row['instance']}: {row['reason']}" for row in visited if not row["ok"]]
+    result: Dict[str, Any] = {"changed": any(row.get("changed", False) for row in visited), "instances": visited}
+    if bad:
+        result.update(failed=True, msg=f"{what}: {len(bad)} of {len(visited)} instances could not. {' '.join(bad)}")
+    return result

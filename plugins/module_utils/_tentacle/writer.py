@@ -1,0 +1,164 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""The trust is written: by our own atomic edit (decisions 29, measured-tentacle.md 14.10), or by the vendor's verbs where policy wants that.
+
+Who calls holds our own lock for the configuration from the reading on.
+"""
+
+from __future__ import annotations
+
+import os.path
+import re
+from typing import Dict, List, NamedTuple, Sequence
+
+from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
+from ansible_collections.octofleet.octopus.plugins.module_utils._host import OURS, Clock, Host, iso
+from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import agent, configuration, index, trust
+from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.agent import Installation, Subject
+from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.configuration import Configuration
+
+BACKUPS_KEPT = 5
+
+_WHY = {
+    "locked": "another process holds its lock",
+    "busy": "vendor commands keep starting",
+    "changed": "it keeps changing",
+    "lost": "other writers keep undoing the change",
+}
+
+
+class Order(NamedTuple):
+    by_vendor: bool = False
+    backup_folder: str = ""  # beside the configuration
+    patience: float = 60.0  # for vendor commands to end, and for the file to hold still
+    descriptor: int = -1  # of our own lock, for vendor commands to inherit: they go on writing when we are killed
+
+
+def write(host: Host, subject: Subject, change: trust.Change, order: Order, installation: Installation, clock: Clock) -> None:
+    """Make the trust what ``change`` makes of it, and see that it stays so once no vendor command is at work."""
+    return _Writer(host, subject, change, order, installation, clock).write()
+
+
+class _Writer:
+    def __init__(self, host: Host, subject: Subject, change: trust.Change, order: Order, installation: Installation, clock: Clock) -> None:
+        self.host, self.subject, self.change, self.order, self.installation, self.clock = host, subject, change, order, installation, clock
+        self.path = subject.configuration
+        self.deadline = clock.now() + order.patience
+        self.proved = b""  # what we wrote last
+        self.last_words = ""  # of the vendor's command
+
+    def write(self) -> None:
+        self._sweep()
+        saved = False
+        why = ""
+        while True:
+            settings = self._load()
+            entries = self._entries(settings)
+            wanted = self.change(entries)
+            if wanted == entries:
+                return
+            if why and self.clock.now() >= self.deadline:
+                raise self._gave_up(why)
+            if not saved:
+                self._back_up(settings)
+                saved = True
+            why = self._by_vendor(entries, wanted) if self.order.by_vendor else self._by_edit(settings, wanted)
+            if why:
+                self.clock.sleep(0.05)
+
+    def _by_edit(self, settings: Configuration, wanted: trust.Entries) -> str:
+        """One try; the word for why it must be repeated, "lost" meaning that the next look decides."""
+        data = configuration.with_trust(settings, trust.render(wanted))
+        why = self.host.replace_if_same(self.path, settings.data, data, self._is_quiet)
+        if not why:
+            self.proved = data
+        return why
+
+    def _by_vendor(self, entries: trust.Entries, wanted: trust.Entries) -> str:
+        argv = vendor_command(self.installation.executable, self.subject.instance, entries, wanted)
+        inherited = [self.order.descriptor] if self.order.descriptor >= 0 else []
+        completed = self.host.run(argv, env=vendor_environment(self.installation), inherit_fds=inherited)
+        # The exit code is no evidence: 14 of 100 writes were lost with rc 0 (measured-tentacle.md 14.4). The next look decides.
+        self.last_words = (completed.stderr or completed.stdout).strip()[:500]
+        return "lost"
+
+    def _load(self) -> Configuration:
+        """The configuration in a quiet moment. What is damaged after we wrote it is put back as we wrote it, pins included (rotation-safety 4.5)."""
+        self._wait_until_quiet()
+        try:
+            return configuration.load(self.host, self.path, self.clock)
+        except OctoError:
+            damaged = self.host.read(self.path)
+            if not self.proved or damaged is None:
+                raise
+            self.host.replace_if_same(self.path, damaged, self.proved, self._is_quiet)
+            return configuration.load(self.host, self.path, self.clock)
+
+    def _entries(self, settings: Configuration) -> trust.Entries:
+        return trust.parse(settings.get(configuration.TRUST), self.path)
+
+    def _is_quiet(self) -> bool:
+        return not agent.commands_at_work(self.host, self.subject, self.installation.home)
+
+    def _wait_until_quiet(self) -> None:
+        while True:
+            at_work = agent.commands_at_work(self.host, self.subject, self.installation.home)
+            if not at_work:
+                return
+            if self.clock.now() >= self.deadline:
+                names = ", ".join(f"{' '.join(process.argv[:3])} (process {process.pid})" for process in at_work[:3])
+                raise OctoError(
+                    f"Commands of the vendor are at work on {self.path} and did not end within {self.order.patience:g} seconds: {names}. "
+                    "Wait for them to end, then run again.",
+                    code="IN_USE", path=self.path,
+                )
+            self.clock.sleep(0.02)
+
+    def _back_up(self, settings: Configuration) -> None:
+        folder = self.order.backup_folder or os.path.dirname(self.path)
+        name = re.sub(r"[^A-Za-z0-9._-]", "_", self.subject.instance)
+        stem = f"{os.path.basename(self.path)}{OURS}{name}-"
+        stamp = re.sub(r"[:-]", "", iso(self.host.wall_ns(self.host.monotonic_us())))
+        self.host.write_private(f"{folder}/{stem}{stamp}.bak", settings.data)
+        kept = [name for name in self.host.names_in(folder) if name.startswith(stem) and name.endswith(".bak")]
+        for old in kept[:-BACKUPS_KEPT]:
+            self.host.remove(f"{folder}/{old}")
+
+    def _sweep(self) -> None:
+        """Temporary files of a killed run hold the encrypted key (measured-tentacle.md 14.5)."""
+        folder, name = os.path.split(self.path)
+        for left in self.host.names_in(folder):
+            if left.startswith(name + OURS) and left.endswith(".tmp"):
+                self.host.remove(f"{folder}/{left}")
+
+    def _gave_up(self, why: str) -> OctoError:
+        said = f" The vendor's command said: {self.last_words}" if self.last_words else ""
+        return OctoError(
+            f"The trust in {self.path} could not be written within {self.order.patience:g} seconds: {_WHY[why]}.{said} "
+            "Stop what else writes this configuration, then run again.",
+            code="NOT_WRITTEN", path=self.path,
+        )
+
+
+def vendor_environment(installation: Installation) -> Dict[str, str]:
+    return {index.HOME_VARIABLE: installation.home} if installation.home != index.DEFAULT_HOME else {}
+
+
+def vendor_command(executable: Sequence[str], instance: str, entries: trust.Entries, wanted: trust.Entries) -> List[str]:
+    """One ``configure`` that turns ``entries`` into ``wanted``, listening ones only; ``--option=value`` as one word (tentacle-cli.md 1.2)."""
+    remove: List[str] = []
+    add: List[str] = []
+    for key in dict.fromkeys(entry.thumbprint.upper() for entry in (*entries, *wanted)):
+        before = [entry.thumbprint for entry in entries if entry.thumbprint.upper() == key]
+        after = [entry.thumbprint for entry in wanted if entry.thumbprint.upper() == key]
+        if before == after:
+            continue
+        # A single entry in another spelling is respelled by --trust in one write; of several, --trust fails (H-08).
+        if not after or len(before) > 1:
+            remove += dict.fromkeys(before)
+        add += dict.fromkeys(after)
+    return [*executable, "configure", f"--instance={instance}", *(f"--remove-trust={text}" for text in remove), *(f"--trust={text}" for text in add)]
