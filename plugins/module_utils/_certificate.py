@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import secrets as _random
 import sys
+import warnings
 from datetime import datetime, timedelta, timezone
 from typing import Any, Dict, Iterator, List, NamedTuple, NoReturn, Optional, Tuple
 
@@ -324,10 +325,12 @@ def _unlock(data: bytes, password: Optional[Secret], what: str) -> pkcs12.PKCS12
 
 
 def _load(data: bytes, password: Optional[bytes]) -> Optional[pkcs12.PKCS12KeyAndCertificates]:
-    try:
-        return pkcs12.load_pkcs12(data, password)
-    except (ValueError, TypeError):
-        return None
+    with warnings.catch_warnings():  # of lengths that are not DER and of odd names in certificates, which do not concern us
+        warnings.simplefilter("ignore")
+        try:
+            return pkcs12.load_pkcs12(data, password)
+        except (ValueError, TypeError):
+            return None
 
 
 def _leaf(content: pkcs12.PKCS12KeyAndCertificates, key: rsa.RSAPrivateKey, what: str) -> bytes:
