@@ -75,7 +75,7 @@ def connect(remote: Remote, keypair: Keypair, limits: Limits, log: Log, quirk: Q
     """TCP, TLS, the pin, the preamble."""
     log("DEBUG", remote.uri, f"Opening a new connection to {remote.uri}")
     context = client_context(keypair)
-    sock = _tcp(remote, limits.connect)
+    sock, where = _tcp(remote, limits.connect)
     stream = TlsStream(sock, context, limits.connection)
     try:
         log("TRACE", remote.uri, "Performing TLS handshake")
@@ -87,7 +87,6 @@ def connect(remote: Remote, keypair: Keypair, limits: Limits, log: Log, quirk: Q
     except Failure:
         stream.close()
         raise
-    where = _endpoint(sock)
     secure = f"Secure connection established. Server at {where} identified by thumbprint: {presented}, using protocol {stream.protocol()}"
     log("INFO", remote.uri, secure)
     return Connection(stream, presented)
@@ -101,11 +100,14 @@ def _check(remote: Remote, stream: TlsStream, quirk: Quirk) -> str:
     return presented
 
 
-def _tcp(remote: Remote, timeout: float) -> socket.socket:
+def _tcp(remote: Remote, timeout: float) -> tuple[socket.socket, str]:
+    """The socket, and its peer as .NET prints it: a dual-mode socket names an IPv4 peer as a mapped address."""
     try:
-        return socket.create_connection((remote.host, remote.port), timeout)
+        sock = socket.create_connection((remote.host, remote.port), timeout)
+        host, port = sock.getpeername()[:2]
     except OSError as error:
         raise Failure(failures.of_os_error(error)) from error
+    return sock, f"[{host}]:{port}" if ":" in host else f"[::ffff:{host}]:{port}"
 
 
 def _server_name(host: str) -> str | None:
@@ -114,12 +116,6 @@ def _server_name(host: str) -> str | None:
     except ValueError:
         return host
     return None
-
-
-def _endpoint(sock: socket.socket) -> str:
-    """A dual-mode socket names an IPv4 peer as a mapped address."""
-    host, port = sock.getpeername()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"[::ffff:{host}]:{port}"
 
 
 def _unexpected(remote: Remote, presented: str, subject: str) -> str:

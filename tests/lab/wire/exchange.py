@@ -37,7 +37,7 @@ class Rules:
 
 
 class Exchange:
-    """The listener's side of one connection; `run` never raises."""
+    """The listener's side of one connection; `run` ends with the connection closed, whatever happens."""
 
     def __init__(self, stream: TlsStream, remote: str, rules: Rules, log: Callable[[str, str], None]) -> None:
         self._stream, self._remote, self._rules, self._log = stream, remote, rules, log
@@ -52,10 +52,11 @@ class Exchange:
             self._converse()
         except Failure as failure:
             self._report(failure)
-        if self._revoked:
-            self._stream.reset()
-        else:
-            self._stream.finish()
+        finally:
+            if self._revoked:
+                self._stream.reset()
+            else:
+                self._stream.finish()
 
     def abandon(self) -> None:
         """The listener stops: the connection ends and nothing is logged."""

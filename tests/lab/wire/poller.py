@@ -85,6 +85,11 @@ class Poller:
         self._stream: TlsStream | None = None
         self._left_open: deque[TlsStream] = deque()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the loop runs."""
+        return self._thread.is_alive()
+
     def start(self) -> None:
         """Begins to poll."""
         self._thread.start()

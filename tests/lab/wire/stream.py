@@ -40,7 +40,9 @@ class TlsStream:
     """One TLS connection, used by one thread; all waiting obeys `timeout` (seconds)."""
 
     def __init__(self, sock: socket.socket, context: SSL.Context | None, timeout: float) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # A peer may have gone already; the first read will tell.
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = sock
         self._tls = SSL.Connection(context, None) if context is not None else None
         self._plain = bytearray()
