@@ -137,7 +137,7 @@ class Database:
         """Make ``keypair`` the active one; every earlier one stays in the history, encrypted."""
         from cryptography import x509
 
-        from lab.wire.certificates import subject_of, to_pfx
+        from lab.wire.certificates import subject_of
 
         digest = x509.load_der_x509_certificate(keypair.der).signature_hash_algorithm
         row = (
@@ -146,7 +146,7 @@ class Database:
             f"{digest.name if digest else 'unknown'}RSA",
             resources.moment(),
             keypair.der,
-            MasterKey.read(self.master_key_file).encrypt(to_pfx(keypair, None)),
+            MasterKey.read(self.master_key_file).encrypt(keypair.key_pem),
         )
         with self.store.transaction() as write:
             write.execute("INSERT OR REPLACE INTO certificate_history VALUES (?, ?, ?, ?, ?, ?)", row)
@@ -159,12 +159,10 @@ class Database:
 
     def keypair(self, thumbprint: str | None = None) -> Keypair:
         """With its private key, for the node that loads it and for a witness that plays any node at any moment."""
-        from lab.wire.certificates import from_pfx
+        from lab.wire.certificates import Keypair
 
-        found = from_pfx(MasterKey.read(self.master_key_file).decrypt(bytes(self._certificate_row(thumbprint)["pfx"])), None).keypair()
-        if found is None:
-            raise ValueError("A stored certificate has lost its private key.")
-        return found
+        row = self._certificate_row(thumbprint)
+        return Keypair(bytes(row["der"]), MasterKey.read(self.master_key_file).decrypt(bytes(row["sealed_key"])), row["thumbprint"])
 
     def _certificate_row(self, thumbprint: str | None) -> sqlite3.Row:
         row = self.store.row("SELECT * FROM certificate_history WHERE thumbprint = ?", thumbprint or self.get("certificate"))

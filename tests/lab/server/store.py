@@ -21,7 +21,7 @@ CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT);
 CREATE TABLE counter (kind TEXT PRIMARY KEY, last INTEGER NOT NULL);
 CREATE TABLE certificate_history (
     thumbprint TEXT PRIMARY KEY, subject TEXT NOT NULL, signature_algorithm TEXT NOT NULL, installed_at TEXT NOT NULL,
-    der BLOB NOT NULL, pfx BLOB NOT NULL);
+    der BLOB NOT NULL, sealed_key BLOB NOT NULL);
 CREATE TABLE document (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id TEXT NOT NULL UNIQUE, space TEXT NOT NULL, name TEXT NOT NULL,
     thumbprint TEXT, body TEXT NOT NULL);
@@ -54,7 +54,7 @@ class Store:
         connection = sqlite3.connect(path)
         # Readers and a writer in different processes do not wait for each other, and a kill -9 leaves a whole file.
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.executescript(_SCHEMA)
+        connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
         connection.close()
         return cls(path)
 
