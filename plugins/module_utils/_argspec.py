@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional
 
 _CONSTRAINTS = ("mutually_exclusive", "required_together", "required_one_of", "required_if", "required_by")
 
@@ -16,12 +16,12 @@ _CONSTRAINTS = ("mutually_exclusive", "required_together", "required_one_of", "r
 class ArgumentSpec:
     """The options of a module and what holds between them, as keywords of AnsibleModule."""
 
-    def __init__(self, options: Optional[Dict[str, Dict[str, Any]]] = None, **constraints: Sequence[Any]) -> None:
+    def __init__(self, options: Optional[Dict[str, Dict[str, Any]]] = None, **constraints: Any) -> None:
         unknown = sorted(set(constraints) - set(_CONSTRAINTS))
         if unknown:
             raise TypeError(f"no such constraint: {', '.join(unknown)}")
         self.options: Dict[str, Dict[str, Any]] = dict(options or {})
-        self.constraints: Dict[str, Tuple[Any, ...]] = {name: tuple(value) for name, value in constraints.items()}
+        self.constraints: Dict[str, Any] = dict(constraints)
 
     def merged(self, *others: ArgumentSpec) -> ArgumentSpec:
         """A specification with the options and constraints of all; a later option replaces an earlier one of the same name."""
@@ -30,11 +30,12 @@ class ArgumentSpec:
         for other in others:
             result.options.update(other.options)
             for name, value in other.constraints.items():
-                result.constraints[name] = (*result.constraints.get(name, ()), *value)
+                mine = result.constraints.get(name)
+                result.constraints[name] = value if mine is None else {**mine, **value} if name == "required_by" else [*mine, *value]
         return result
 
     def to_kwargs(self) -> Dict[str, Any]:
-        return {"argument_spec": dict(self.options), **{name: list(value) for name, value in self.constraints.items()}}
+        return {"argument_spec": dict(self.options), **self.constraints}
 
 
 # Kept in step with plugins/doc_fragments/tentacle.py.
@@ -42,7 +43,7 @@ TENTACLE = ArgumentSpec({
     "executable": {"type": "list", "elements": "str", "default": ["/opt/octopus/tentacle/Tentacle"]},
     "machine_configuration_home": {"type": "path", "default": "/etc/octopus"},
     "machine_id_file": {"type": "path", "default": "/etc/machine-id"},
-    "restart": {"type": "list", "elements": "str"},
+    "restart_command": {"type": "list", "elements": "str"},
     "service": {"type": "str"},
 })
 

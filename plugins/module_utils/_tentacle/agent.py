@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import re
-from typing import List, NamedTuple, Optional, Sequence, Set
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Set
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._host import Clock, Host, Process, Service, iso
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import index, machinekey
@@ -28,6 +28,17 @@ class Installation(NamedTuple):
     executable: Sequence[str] = ("/opt/octopus/tentacle/Tentacle",)
     service: str = ""  # a unit; {instance} stands for the instance
     restart: Sequence[str] = ()
+
+
+def installation_of(params: Mapping[str, Any]) -> Installation:
+    """From the options of _argspec.TENTACLE."""
+    return Installation(
+        home=params["machine_configuration_home"].rstrip("/") or "/",
+        machine_id_file=params["machine_id_file"],
+        executable=params["executable"],
+        service=params["service"] or "",
+        restart=params["restart_command"] or (),
+    )
 
 
 class Subject(NamedTuple):
@@ -105,7 +116,7 @@ def family_of(host: Host, pid: int) -> List[int]:
 def _without_manager(host: Host, subject: Subject, installation: Installation, service: Service) -> Found:
     """The agent among the processes, for hosts on which something else than systemd runs it."""
     problem = "" if installation.restart else (
-        f"The service manager knows no unit {service.unit}. Name the unit with `service`, or the command that restarts this Tentacle with `restart`."
+        f"The service manager knows no unit {service.unit}. Name the unit with `service`, or what restarts this Tentacle with `restart_command`."
     )
     for process in host.processes():
         command = command_of(process.argv)

@@ -8,12 +8,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import instance, readiness, service, visit
-from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.agent import Installation
+from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.agent import Installation, installation_of
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.index import IndexEntry
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.instance import Row, Seen
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.service import Endpoint, Hands, Proof, Target
@@ -35,6 +35,15 @@ class Node(NamedTuple):
     unit: str
     endpoint: Optional[Endpoint]
     restart: Sequence[str] = ()
+
+
+def service_rows(hands: Hands, params: Mapping[str, Any], limits: Limits) -> List[Row]:
+    """From the options of octo_service."""
+    if params["application"] == "tentacle":
+        return tentacle_rows(hands, params["instance"], params["state"], limits, installation_of(params))
+    thumbprint = _thumbprint.parse(params["thumbprint"], "thumbprint of the Server") if params["thumbprint"] else None
+    endpoint = _endpoint(params["endpoint"], thumbprint) if params["endpoint"] else None
+    return [node_row(hands, Node(params["service"], endpoint, params["restart_command"] or ()), params["state"], limits)]
 
 
 def tentacle_rows(hands: Hands, name: str, state: str, limits: Limits, installation: Installation) -> List[Row]:
@@ -117,6 +126,13 @@ def _bring(hands: Hands, target: Target, state: str, limits: Limits, restart_is_
     return Outcome(False, False, None if limits.check else service.confirm(hands, target))
 
 
+def _endpoint(text: str, thumbprint: Optional[str]) -> Endpoint:
+    address, _colon, port = text.rpartition(":")
+    if not address or not port.isdigit() or not 0 < int(port) < 65536:
+        raise OctoError(f"The endpoint {text!r} is not host:port. Give where the node takes polling Tentacles, such as octopus-1:10943.")
+    return Endpoint(address.strip("[]"), int(port), thumbprint)
+
+
 def _is_other(hands: Hands, endpoint: Optional[Endpoint]) -> bool:
     """Whether the wire shows another certificate than is wanted; nobody there shows none."""
     if endpoint is None or endpoint.thumbprint is None:
@@ -129,7 +145,7 @@ def _refuse_unmanageable(target: Target, state: str) -> None:
         return
     raise OctoError(
         f"{target.name} cannot be brought to {state}: the service manager does not know the unit. "
-        "Name the unit with `service`; with `restart`, only restarted and restarted_if_stale can be asked for.",
+        "Name the unit with `service`; with `restart_command`, only restarted and restarted_if_stale can be asked for.",
         code="SERVICE_UNKNOWN",
     )
 

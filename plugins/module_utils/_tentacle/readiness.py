@@ -36,7 +36,7 @@ def reasons(host: Host, settings: Configuration, found: Found, installation: Ins
     return [
         *_identity(host, settings, installation),
         *_service(found),
-        *_executable(host, found, installation),
+        *_executable(host, found),
         *_store(host, found),
         *_port(host, settings, found),
     ]
@@ -87,18 +87,18 @@ def _service(found: Found) -> Iterator[Reason]:
         )
 
 
-def _executable(host: Host, found: Found, installation: Installation) -> Iterator[Reason]:
+def _executable(host: Host, found: Found) -> Iterator[Reason]:
     service = found.service
-    path = (service.argv if service.known and service.argv else installation.executable)[:1]
-    if not path or not path[0].startswith("/") or (installation.restart and not service.known):
+    path = service.argv[0] if service.known and service.argv else ""
+    if not path.startswith("/"):
         return
-    file = host.stat(path[0])
+    file = host.stat(path)
     if file is None:
-        yield Reason("EXECUTABLE_MISSING", f"{path[0]}, which {service.unit} starts, is not there. Install it again, or correct the unit.")
+        yield Reason("EXECUTABLE_MISSING", f"{path}, which {service.unit} starts, is not there. Install it again, or correct the unit.")
     elif service.pid and (host.is_replaced(service.pid) or file.mtime_ns > host.wall_ns(service.started_monotonic_us)):
         yield Reason(
             HIDDEN_UPGRADE,
-            f"{path[0]} is newer than the process {service.pid} that runs it: a restart would be an upgrade, too. "
+            f"{path} is newer than the process {service.pid} that runs it: a restart would be an upgrade, too. "
             "Restart it by hand when that is wanted, or set allow_upgrade=true.",
         )
 

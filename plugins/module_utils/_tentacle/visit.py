@@ -9,8 +9,9 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Callable, ContextManager, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, ContextManager, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import agent, index, instance, log, readiness, service, trust, writer
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.agent import Installation
@@ -49,6 +50,34 @@ class TrustTask(NamedTuple):
     backup_folder: str = ""
     permit: Optional[Permit] = None
     unguarded: bool = False
+
+
+def limits_of(params: Mapping[str, Any], check: bool) -> Limits:
+    """From the options of _argspec.RESTART."""
+    return Limits(params["timeout"], params["lock_timeout"], params["allow_upgrade"], check)
+
+
+def trust_task(params: Mapping[str, Any], check: bool) -> TrustTask:
+    """From the options of octo_trust; OctoError for a thumbprint that is none."""
+    wish = trust.Wish(
+        params["state"],
+        tuple(dict.fromkeys(_thumbprint.parse(text, "Server thumbprint") for text in params["thumbprints"])),
+        tuple(dict.fromkeys(params["forget"])),
+    )
+    both = sorted(set(wish.thumbprints) & {text.strip().upper() for text in wish.forget})
+    if both:
+        raise OctoError(f"{', '.join(both)} is in thumbprints and in forget. Name it in one of the two.", code="CONTRADICTION")
+    permit = params["permit"]
+    return TrustTask(
+        instance=params["instance"],
+        wish=wish,
+        limits=limits_of(params, check),
+        restart=params["restart"],
+        by_vendor=params["writer"] == "vendor",
+        backup_folder=params["backup_folder"] or "",
+        permit=Permit(tuple(permit.get("edges") or ()), permit.get("new")) if permit else None,
+        unguarded=params["unguarded"],
+    )
 
 
 def rows(hands: Hands, name: str, installation: Installation, visit: Callable[[IndexEntry, Sequence[IndexEntry]], Row]) -> List[Row]:
@@ -214,6 +243,23 @@ def target_of(hands: Hands, seen: Seen, installation: Installation, timeout: Opt
         restart=installation.restart,
         holds=lambda pid: any(one.pid for one in readiness.listeners(hands.host, settings, pid)),
     )
+
+
+def diff_of(visited: Sequence[Row]) -> List[Dict[str, str]]:
+    """One pin a line, so that a diff shows them as ``-`` and ``+``."""
+    return [
+        {
+            "before_header": f"{row['instance']} ({row['configuration']})",
+            "after_header": f"{row['instance']} ({row['configuration']})",
+            "before": _lines(row["before"]),
+            "after": _lines(row["after"]),
+        }
+        for row in visited if row["before"] != row["after"]
+    ]
+
+
+def _lines(entries: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(" ".join(str(entry[key]) for key in ("canonical", "style", "address") if entry[key]) + "\n" for entry in entries)
 
 
 def result_of(visited: List[Row], what: str) -> Dict[str, Any]:
