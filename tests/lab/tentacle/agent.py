@@ -38,6 +38,8 @@ from lab.wire.quirks import FAULTS, Quirk, every_quirk
 _SHARE_OF_143 = 0.75
 _TERMINATED = 128 + signal.SIGTERM
 _HEARTBEAT_SECONDS = 10.0
+# Only the Windows build is a client of WebSockets (halibut-wire.md 4); what this one says about such an entry was not measured.
+_WEB_SOCKET = "wss:"
 # A shorter beat would cost a busy lab more than anybody learns from it.
 _SHORTEST_BEAT = 1.0
 
@@ -143,6 +145,8 @@ def _pollers(configuration: TentacleConfiguration, entries: Collection[TrustEntr
         if asked is not None:
             log.info(f"Requested polling connection count (from Tentacle configuration): {asked}")
         log.info(f"Starting {asked or 1} polling connections")
+        if entry.uri.startswith(_WEB_SOCKET):
+            continue
         found = PollingEntry(entry.uri, entry.thumbprint, subscription)
         pollers += [Poller(found, keypair, log.halibut, settings.time_scale, quirk=settings.quirk) for _ in range(asked or 1)]
     return pollers

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from OpenSSL import SSL
 
 _BACKLOG = 512
+_ACCEPT_PAUSE = 0.1
 
 
 class Listener:
@@ -67,7 +68,7 @@ class Listener:
         self._lock = threading.Condition()
         self._live: dict[Exchange, threading.Thread] = {}
         self._socket: socket.socket | None = None
-        self._stopping = False
+        self._stopping = threading.Event()
 
     @property
     def port(self) -> int:
@@ -97,7 +98,7 @@ class Listener:
     def stop(self, timeout: float = 5.0) -> None:
         """Closes the port and every connection, and waits for their threads."""
         with self._lock:
-            self._stopping = True
+            self._stopping.set()
             live = dict(self._live)
         if self._socket is not None:
             with contextlib.suppress(OSError):
@@ -156,13 +157,18 @@ class Listener:
         while True:
             try:
                 accepted, address = listening.accept()
-            except OSError:
-                return None
+            except OSError as error:
+                if self._stopping.is_set():
+                    return None
+                # Out of descriptors, say: the port stays open, and the loop must not spin until there are some again.
+                self._log("ERROR", self.source, f"Error accepting TCP client: {error}")
+                self._stopping.wait(_ACCEPT_PAUSE)
+                continue
             stream = TlsStream(accepted, self._context(), self._rules.limits.connection)
             exchange = Exchange(stream, _endpoint(address), self._rules, lambda level, message: self._log(level, self.source, message))
             thread = threading.Thread(target=self._converse, args=(exchange,), daemon=True)
             with self._lock:
-                if self._stopping:
+                if self._stopping.is_set():
                     return stream.close()
                 self._live[exchange] = thread
             thread.start()

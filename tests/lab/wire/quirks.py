@@ -28,7 +28,7 @@ QUIRKS = {
     "mismatch_leaves_socket_open": "A polling Tentacle that refuses a Server leaves the connection open; the Server times out (measured-wire.md d).",
     "polling_back_off": "A refused polling loop waits longer each time, up to two minutes (measured-wire.md d).",
     "five_tries_before_tls": "Failures before TLS is up get five tries a second apart inside a round (measured-wire.md g).",
-    "snapshot_at_start": "Trust and certificate are read once, at start: later edits have no effect before a restart (measured-tentacle.md 7).",
+    "snapshot_at_start": "Trust is read once, at start: later edits have no effect before a restart (measured-tentacle.md 7).",
     "style_none_is_rewritten": "At start the agent gives an entry without a style the listening one, in the file (tentacle-cli.md 5.1).",
     "sigterm_exit_code_varies": "SIGTERM ends the agent with exit code 143 or 0, at random (measured-tentacle.md 10).",
 }

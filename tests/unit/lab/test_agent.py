@@ -227,6 +227,17 @@ def test_a_connection_count_is_told_for_each_entry(host: Host) -> None:
     assert agent.stdout[:5] == [trusting(OLD), trusting(NEW), *polling_lines(OLD, 5)]
 
 
+def test_entries_that_cannot_be_polled_are_left_alone(host: Host) -> None:
+    host.trust(TrustEntry(OLD.thumbprint, Style.TentacleActive), TrustEntry(NEW.thumbprint, Style.TentacleActive, "wss://127.0.0.1:1/", "S", None))
+    agent = host.start("--noninteractive")
+    assert agent.stdout[2:4] == [
+        f"The polling entry for {OLD.thumbprint} has no address and is skipped",
+        f"Agent will poll Octopus Server at wss://127.0.0.1:1/ for subscription poll://s/ expecting thumbprint {NEW.thumbprint}",
+    ]
+    assert host.call(OLD).ok
+    assert agent.stderr == []
+
+
 def test_entries_without_style_are_fixed_in_the_file(host: Host) -> None:
     host.trust(TrustEntry(OLD.thumbprint, Style.NoStyle))
     agent = host.start("--noninteractive")

@@ -298,6 +298,42 @@ def test_identity_sent_and_gone_before_tls13(listener: Listener, log: Recorder) 
     assert len(rest(listener, log)) == 1
 
 
+# --- subscribers (i) ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("newest", BOTH)
+@pytest.mark.parametrize(
+    ("leave", "errors"),
+    [
+        pytest.param(lambda peer: peer.say(b"END\r\n"), [], id="END"),
+        pytest.param(lambda peer: peer.close(), [UNHANDLED], id="close"),
+        pytest.param(lambda peer: peer.close_notify(), [UNHANDLED], id="close_notify"),
+        pytest.param(lambda peer: peer.reset(), [], id="reset"),
+    ],
+)
+def test_ways_for_a_subscriber_to_leave(log: Recorder, newest: Newest, leave: Callable[[Peer], object], errors: list[str]) -> None:
+    came = threading.Event()
+    with listening(log, limits=Limits(queue_wait=0.1), on_subscriber=lambda *_: came.set()) as listener:
+        peer = Peer(listener.port, TRUSTED, newest).say(PREAMBLE + b"MX-SUBSCRIBER 1.0 poll://abc/\r\n\r\n")
+        assert peer.read(len(SERVER)) == SERVER
+        assert came.wait(DEADLINE)
+        leave(peer)
+        found = rest(listener, log)
+    assert heads(found) == errors
+    assert all(END_OF_STREAM in each for each in found)
+
+
+def test_an_idle_subscriber_gets_null_messages(log: Recorder) -> None:
+    with listening(log, limits=Limits(queue_wait=0.02)) as listener:
+        peer = Peer(listener.port, TRUSTED, "1.3").say(PREAMBLE + b"MX-SUBSCRIBER 1.0 poll://abc/\r\n\r\n")
+        peer.read(len(SERVER))
+        for _ in range(3):
+            assert peer.read(len(NULL_MESSAGE)) == NULL_MESSAGE
+            assert peer.say(b"NEXT\r\n").read(9) == b"PROCEED\r\n"
+        assert peer.say(b"END\r\n").read_all() == NULL_MESSAGE
+        assert rest(listener, log) == []
+
+
 # --- without TLS ------------------------------------------------------------------------------------------------------------------
 
 
