@@ -39,7 +39,7 @@ def start(argv: Sequence[str], environment: Mapping[str, str], journal: Path) ->
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=dies_with(os.getpid()),  # noqa: PLW1509 - the callers have one thread
+            preexec_fn=dies_with(os.getpid()),
         )
 
 

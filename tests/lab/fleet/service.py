@@ -203,7 +203,15 @@ class Service:
 
 def unknown(name: str) -> dict[str, str]:
     """What systemd says of a unit that it has never heard of: no error, an inactive one (rc 0)."""
-    zeros = ("MainPID", "NRestarts", "ExecMainStartTimestampMonotonic", "ExecMainExitTimestampMonotonic", "ExecMainPID", "ExecMainCode", "ExecMainStatus")
+    zeros = (
+        "MainPID",
+        "NRestarts",
+        "ExecMainStartTimestampMonotonic",
+        "ExecMainExitTimestampMonotonic",
+        "ExecMainPID",
+        "ExecMainCode",
+        "ExecMainStatus",
+    )
     return {
         **{"Restart": "no", "Result": "success", "ExecMainStartTimestamp": "", "ExecMainExitTimestamp": "", "User": ""},
         **dict.fromkeys(zeros, "0"),
@@ -232,4 +240,5 @@ def _exec_start(argv: tuple[str, ...], life: Life) -> str:
         return ""
     started, ended = (f"[{_stamp(us) or 'n/a'}]" for us in (life.started_us, life.ended_us))
     status = f"{life.code or '(null)'} ; status={life.status}{'' if life.code else '/0'}"
-    return f"{{ path={argv[0]} ; argv[]={' '.join(argv)} ; ignore_errors=no ; start_time={started} ; stop_time={ended} ; pid={life.pid} ; code={status} }}"
+    words = f"path={argv[0]} ; argv[]={' '.join(argv)} ; ignore_errors=no ; start_time={started} ; stop_time={ended} ; pid={life.pid} ; code={status}"
+    return f"{{ {words} }}"

@@ -10,10 +10,13 @@ import os
 import sys
 from collections.abc import Sequence
 
+from lab.fleet.records import record_start
+
 _WITH_VALUE = frozenset({"-u", "--user", "-g", "--group", "-p", "--prompt"})
 
 
 def main(arguments: Sequence[str]) -> int:
+    record_start("sudo", arguments)
     rest = list(arguments)
     while rest and rest[0].startswith("-") and rest[0] != "--":
         rest = rest[2 if rest[0] in _WITH_VALUE else 1 :]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lab.fleet.folders import Folders
 from lab.fleet.manager import Manager, ManagerError
+from lab.fleet.records import record_start
 from lab.fleet.units import full_name
 
 _NOT_RUNNING = 3  # LSB: program is not running
@@ -38,6 +39,7 @@ class Call:
 
 
 def main(arguments: Sequence[str]) -> int:
+    record_start("systemctl", arguments)
     root = os.environ.get("OCTOLAB")
     if root is None:
         _complain("System has not been booted with systemd as init system (PID 1). Can't operate.", "Failed to connect to bus: Host is down")
@@ -176,8 +178,7 @@ def _try_restart(call: Call) -> int:
 def _warn_of_changes(call: Call, unit: str) -> None:
     if call.manager.show(unit)["NeedDaemonReload"] == "yes":
         _complain(
-            f"Warning: The unit file, source configuration file or drop-ins of {unit} changed on disk. "
-            "Run 'systemctl daemon-reload' to reload units."
+            f"Warning: The unit file, source configuration file or drop-ins of {unit} changed on disk. Run 'systemctl daemon-reload' to reload units."
         )
 
 

@@ -177,8 +177,6 @@ class Watch:
 
     def _judge_answer(self, edge: Edge, answer: Answer) -> tuple[Verdict, str]:
         """Not collected although both processes have long been up: one of them refuses, or sleeps off a refusal (measured-tentacle.md 14.1)."""
-        if not answer.known:
-            return Verdict.NOT_SAMPLED, answer.detail
         if answer.collected:
             return Verdict.OK, ""
         settled = all(self._processes.settled(unit, _SETTLED_US) for unit in edge.units)
@@ -204,7 +202,8 @@ class Watch:
     def report(self, final: bool) -> dict[str, Any]:
         now = time.monotonic()
         edges = {
-            edge.id: {"server": edge.server, "node": edge.node, "style": edge.style, **self._ledgers[edge.id].report(now)} for edge in self._scene.edges
+            edge.id: {"server": edge.server, "node": edge.node, "style": edge.style, **self._ledgers[edge.id].report(now)}
+            for edge in self._scene.edges
         }
         failures = [f"{name} {sentence}." for name, row in edges.items() for sentence in row["failures"]]
         return {

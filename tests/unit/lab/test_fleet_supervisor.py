@@ -21,6 +21,7 @@ from lab.fleet.processes import birth
 from lab.fleet.supervision import TESTS, Supervision, abandoned
 from lab.waiting import until
 
+
 class Lab:
     """A supervisor with a folder of units, and the systemctl that talks to it."""
 
@@ -33,15 +34,18 @@ class Lab:
         program = self.folders.root / f"{name}.sh"
         program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
         program.chmod(0o755)
-        text = f"[Unit]\nDescription=Test of {name}\n\n[Service]\nType=simple\nUser=root\nExecStart=\"{program}\" run --instance={name}\nRestart={restart}\n{extra}"
-        (self.folders.units / f"{name}.service").write_text(text + "\n[Install]\nWantedBy=multi-user.target\n", encoding="utf-8")
+        unit = f"[Unit]\nDescription=Test of {name}\n\n[Service]\nType=simple\nUser=root\n"
+        service = f'ExecStart="{program}" run --instance={name}\nRestart={restart}\n{extra}\n[Install]\nWantedBy=multi-user.target\n'
+        (self.folders.units / f"{name}.service").write_text(unit + service, encoding="utf-8")
 
     def set(self, **settings: object) -> None:
         self.folders.settings_file.write_text(json.dumps(settings), encoding="utf-8")
 
     def systemctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "OCTOLAB": str(self.folders.root)}
-        return subprocess.run([sys.executable, "-S", TESTS / "lab/bin/systemctl", *arguments], env=environment, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [sys.executable, "-S", TESTS / "lab/bin/systemctl", *arguments], env=environment, capture_output=True, text=True, check=False
+        )
 
     def show(self, unit: str, name: str) -> str:
         return self.manager.show(unit)[name]
@@ -76,7 +80,9 @@ def test_show_gives_systemds_order_and_formats(lab: Lab) -> None:
     lab.unit("T1")
     before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     lab.manager.start("T1")
-    shown = lab.systemctl("show", "-p", "User,FragmentPath,MainPID", "--property=ExecMainStartTimestampMonotonic,ActiveState,SubState,NRestarts", "T1")
+    shown = lab.systemctl(
+        "show", "-p", "User,FragmentPath,MainPID", "--property=ExecMainStartTimestampMonotonic,ActiveState,SubState,NRestarts", "T1"
+    )
     names = [line.partition("=")[0] for line in shown.stdout.splitlines()]
     assert names == ["MainPID", "NRestarts", "ExecMainStartTimestampMonotonic", "User", "ActiveState", "SubState", "FragmentPath"]
     values = dict(line.split("=", 1) for line in shown.stdout.splitlines())

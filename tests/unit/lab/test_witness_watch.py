@@ -72,7 +72,9 @@ class Stage:
         servers = [{"name": "main", "database": str(self.database.path), "nodes": [node]}]
         fleet = self.folders.root / "fleet.json"
         fleet.write_text(json.dumps({"servers": servers, "edges": self.edges}), encoding="utf-8")
-        self.process = subprocess.Popen([sys.executable, "-m", "lab.witness", str(fleet), "--rate", "20"], env={**os.environ, "PYTHONPATH": str(TESTS)})
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "lab.witness", str(fleet), "--rate", "20"], env={**os.environ, "PYTHONPATH": str(TESTS)}
+        )
 
     def report(self) -> dict[str, Any]:
         try:

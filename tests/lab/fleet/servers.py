@@ -1,0 +1,105 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Octopus Server installations on disk: database, records, nodes, units."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lab.fleet.folders import Folders
+from lab.fleet.plan import MAIN, Node, Plan, Server, Tentacle
+from lab.fleet.tentacles import HOME_VARIABLE, prepare_host, write_unit
+from lab.server import instance
+from lab.server.database import Database
+from lab.settings import Settings
+
+INSTANCE = "OctopusServer"
+
+
+def database_file(folders: Folders, server: Server) -> Path:
+    return folders.server(server.name) / "database.sqlite"
+
+
+def write_server(folders: Folders, server: Server) -> None:
+    """The installation without records: certificate, spaces, environments, the key that the product uses, its nodes."""
+    path = database_file(folders, server)
+    database = Database.create(path, default_space=server.spaces[0], keypair=server.certificate)
+    for space in server.spaces:
+        database.put_space(space, **({"IsDefault": True} if space == server.spaces[0] else {}))
+        for environment in server.environments:
+            database.put_environment(space, {"Name": environment})
+    database.put_api_key(server.api_key, server.visible_spaces, admin=True)
+    database.close()
+    for node in server.nodes:
+        _write_node(folders, path, node, server.name)
+
+
+def _write_node(folders: Folders, database: Path, node: Node, server: str) -> None:
+    host = folders.host(node.host)
+    prepare_host(host)
+    home = host / "etc" / "octopus"
+    settings = Settings.load({"OCTOLAB": str(folders.root), HOME_VARIABLE: str(home)})
+    instance.create(
+        home,
+        INSTANCE,
+        folders.server(server) / "nodes" / node.name / f"{INSTANCE}.config",
+        node_name=node.name,
+        database=database,
+        address=node.address,
+        web_port=node.http_port,
+        comms_port=node.comms_port,
+        unit=node.unit.removesuffix(".service"),
+        settings=settings,
+    )
+    write_unit(folders, node.unit, folders.bin / "Octopus.Server", INSTANCE, {HOME_VARIABLE: str(home)}, "Octopus Server")
+
+
+def write_records(folders: Folders, plan: Plan) -> None:
+    """What each Server knows of the Tentacles that trust it. Only the main Server's records take the wishes of quirks."""
+    for server in plan.servers:
+        database = Database(database_file(folders, server))
+        for tentacle in plan.tentacles:
+            if not tentacle.trusts(server.name) or not (tentacle.recorded or server.name != MAIN):
+                continue
+            wishes = {**tentacle.record, **_policy(database, plan, tentacle)} if server.name == MAIN else {}
+            for space in (tentacle.space, *tentacle.more_spaces) if server.name == MAIN else ("Default",):
+                _put(database, tentacle.kind, space, {**_record(database, space, tentacle), **wishes})
+        if server.name == MAIN:
+            for kind, space, document in plan.records:
+                _put(database, kind, space, document)
+        database.close()
+
+
+def _policy(database: Database, plan: Plan, tentacle: Tentacle) -> dict[str, Any]:
+    wanted = plan.policies.get(tentacle.host)
+    return {"MachinePolicyId": database.put_policy(tentacle.space, wanted)["Id"]} if wanted else {}
+
+
+def _put(database: Database, kind: str, space: str, document: dict[str, Any]) -> None:
+    (database.put_worker if kind == "Workers" else database.put_machine)(space, document)
+
+
+def _record(database: Database, space: str, tentacle: Tentacle) -> dict[str, Any]:
+    """A record as it looks after the last of many health checks."""
+    environments = [each["Id"] for each in database.documents("Environments", database.space(space)["Id"])]
+    style = "TentacleActive" if tentacle.polling else "TentaclePassive"
+    algorithm = "sha256RSA" if tentacle.runs else None
+    health = ("Healthy", "Online") if tentacle.runs else ("Unavailable", "Offline")
+    return {
+        "Name": tentacle.host if tentacle.instance == f"Tentacle-{tentacle.host}" else tentacle.instance,
+        "EnvironmentIds": environments[:1],
+        "Roles": ["web-server"],
+        "HealthStatus": health[0],
+        "Status": health[1],
+        "Thumbprint": tentacle.thumbprint,
+        "Uri": tentacle.uri,
+        "Endpoint": {
+            "CommunicationStyle": style,
+            "Uri": tentacle.uri,
+            "Thumbprint": tentacle.thumbprint,
+            "CertificateSignatureAlgorithm": algorithm,
+        },
+    }
