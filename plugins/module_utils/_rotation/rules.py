@@ -174,11 +174,6 @@ def all_expandable(facts: Facts, _step: Step) -> Clause:
     return _clause("all_expandable", "Not every Tentacle can be made to trust the new certificate", _not_expandable(facts.roster))
 
 
-def all_readable(facts: Facts, _step: Step) -> Clause:
-    """State X4: a configuration that cannot be read says nothing about what it will be after a restart."""
-    return _clause("all_readable", "Not every configuration could be read", _not_readable(facts.roster))
-
-
 # -- clauses about the edges of the step
 
 
@@ -201,8 +196,13 @@ def expandable(facts: Facts, step: Step) -> Clause:
 
 
 def readable(facts: Facts, step: Step) -> Clause:
-    """A configuration that could not be read is not written."""
-    return _clause("readable", "The step names a Tentacle whose configuration could not be read", _not_readable(_of_step(facts, step)))
+    """State X4: a configuration that could not be read is not written."""
+    faults = [
+        Fault(edge.name, f"{edge.evidence.problem[0]}: {edge.evidence.problem[1]}", "Restore or repair its configuration, then run it again.")
+        for edge in _of_step(facts, step)
+        if edge.evidence.problem
+    ]
+    return _clause("readable", "The step names a Tentacle whose configuration could not be read", faults)
 
 
 def ready(facts: Facts, step: Step) -> Clause:
@@ -432,7 +432,8 @@ def all_sources(facts: Facts, edge: EdgeFacts, pin: str) -> str:
     """``disk: trusted; process: started ..., restart pending: yes; wire: refused``: every source, also those that agree."""
     process = edge.evidence.process
     running = f"started {process.started_at or 'at an unknown time'}, restart pending: {process.restart_pending}" if process else "not seen"
-    disk = {True: "trusted", False: "not trusted", None: "not read"}[edge.on_disk(pin)]
+    problem = edge.evidence.problem
+    disk = {True: "trusted", False: "not trusted", None: f"{problem[0]}: {problem[1]}" if problem else "not read"}[edge.on_disk(pin)]
     at = f" at {edge.edge.endpoint}" if edge.edge.endpoint else ""
     return f"{_brief(pin)}: disk: {disk}; process: {running}; wire{at}: {facts.on_wire(edge, pin) or 'not probed'}"
 
@@ -452,14 +453,6 @@ def _not_expandable(edges: Iterable[EdgeFacts]) -> List[Fault]:
     reasons = ((edge, why_not_expandable(edge.edge.style)) for edge in edges)
     remedy = "Leave it behind with a reason (it will be cut off), or wait for a version that rotates it."
     return [Fault(edge.name, f"NOT_SWITCHABLE: {why}", remedy) for edge, why in reasons if why]
-
-
-def _not_readable(edges: Iterable[EdgeFacts]) -> List[Fault]:
-    return [
-        Fault(edge.name, f"{edge.evidence.problem[0]}: {edge.evidence.problem[1]}", "Restore or repair its configuration, then run it again.")
-        for edge in edges
-        if edge.evidence.problem
-    ]
 
 
 def _of_step(facts: Facts, step: Step) -> Tuple[EdgeFacts, ...]:
@@ -514,7 +507,6 @@ _OF_ONE_EDGE: Tuple[ClauseFunction, ...] = (in_roster, expandable, readable, rea
 _FLEET: Tuple[ClauseFunction, ...] = (
     roster_closed,
     nodes_known,
-    all_readable,
     on_disk,
     in_process,
     evidence_fresh,
