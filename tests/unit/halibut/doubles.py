@@ -102,10 +102,10 @@ class Port:
         except (SSL.Error, OSError):
             meeting.ending = meeting.ending or RESET
         finally:
-            connection.close()
-            with self._changed:
+            with self._changed:  # before the close, which lets the next caller in
                 self._now -= 1
                 self._changed.notify_all()
+            connection.close()
 
 
 # ---------------------------------------------------------------------------------------------------- behaviours
