@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.errors import AnsibleError
 from ansible_collections.octofleet.octopus.plugins.module_utils import _certificate, _thumbprint
 from ansible_collections.octofleet.octopus.plugins.module_utils._certificate import Identity
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
@@ -21,6 +20,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._server.keeper i
 from ansible_collections.octofleet.octopus.plugins.module_utils._server.options import ARGUMENTS, REQUIRED_IF
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._action import OctoAction, this_run
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._keys import keys_of, refuse_windows
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._options import controller_file, options_of
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._secret_call import SecretCalls
 
 NEEDED = {"backed_up": ("thumbprint",), "staged": ("replaces",), "active": ("thumbprint", "replaces")}
@@ -30,7 +30,7 @@ class ActionModule(SecretCalls, OctoAction):
     _supports_async = False
 
     def act(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        _result, params = self.validate_argument_spec(ARGUMENTS, required_if=REQUIRED_IF)
+        params = options_of(self, ARGUMENTS, required_if=REQUIRED_IF)
         _refuse(params)
         refuse_windows(self, task_vars)
         old, new = _canonical(params, "replaces"), _canonical(params, "thumbprint")
@@ -52,20 +52,17 @@ class ActionModule(SecretCalls, OctoAction):
 
     def _offered(self, params: Mapping[str, Any]) -> Identity:
         """The user's PFX, a file on the controller."""
-        try:
-            path = str(self._find_needle("files", params["pfx"]))
-        except AnsibleError:
-            raise OctoError(f"The PFX {params['pfx']} is not on the controller. Give its path there, absolute or beside the playbook.") from None
+        path, data = controller_file(self, params["pfx"], "The PFX")
         password = Secret(params["pfx_password"]) if params["pfx_password"] else None
-        return _certificate.open_pfx(PosixHost().read(path) or b"", password, f"the PFX {path}")
+        return _certificate.open_pfx(data, password, f"the PFX {path}")
 
     def _demand_permit(self, params: Mapping[str, Any], old: str, new: str, task_vars: Mapping[str, Any]) -> None:
         """Decision 2; ``unguarded`` is the word that a reviewer sees. The import restarts nothing, so concurrency is not judged."""
         if params["permit"] is None:
             if not params["unguarded"]:
                 raise OctoError(
-                    f"octo_certificate was asked to activate {new} without a permit. In a rotation this means that the gate before it did not run or did not"
-                    " allow it: run the whole playbook. By hand, and knowing that every Tentacle trusts it already, say `unguarded: true`."
+                    f"octo_certificate was asked to activate {new} without a permit. In a rotation this means that the gate before it did not run"
+                    " or did not allow it: run the whole playbook. By hand, and knowing that every Tentacle trusts it already, say `unguarded: true`."
                 )
             return
         permits.check(
@@ -100,15 +97,15 @@ def _canonical(params: Mapping[str, Any], option: str) -> str | None:
 
 def _result_of(params: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
     state = params["state"]
-    before, after = {state: outcome.before}, {state: outcome.after}
+    unknown = "a new certificate" if outcome.changed else None
     path = f"{params['store']}/{outcome.identity.thumbprint}.pfx" if outcome.identity else ""
     return {
         "changed": outcome.changed,
         "msg": outcome.sentence,
         "certificate": described(outcome, path),
-        "before": before,
-        "after": after,
-        "diff": {"before": _line(state, outcome.before), "after": _line(state, outcome.after if outcome.after or not outcome.changed else "a new certificate")},
+        "before": {state: outcome.before},
+        "after": {state: outcome.after},
+        "diff": {"before": _line(state, outcome.before), "after": _line(state, outcome.after or unknown)},
     }
 
 

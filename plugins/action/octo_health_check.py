@@ -15,6 +15,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.client 
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.health import HealthCheck, HealthRow, Limits, TaskEnd
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._action import OctoAction
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._api import API_ARGUMENTS, client_from
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._options import options_of
 
 DEFAULTS = Limits()
 ARGUMENTS: dict[str, Any] = {
@@ -33,8 +34,8 @@ MESSAGES_SHOWN = 20
 class ActionModule(OctoAction):
     _supports_async = False
 
-    def act(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        _result, params = self.validate_argument_spec(ARGUMENTS)
+    def act(self, task_vars: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002  # nothing of the host is needed
+        params = options_of(self, ARGUMENTS)
         client = client_from(params)
         spaces = choose_spaces(client.spaces(), params["spaces"])
         machines = health.choose([one for space in spaces for one in client.machines(space)], params["machines"])

@@ -12,6 +12,7 @@ from typing import Any
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.client import choose_spaces
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._action import OctoAction
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._api import API_ARGUMENTS, client_from
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._options import options_of
 
 ARGUMENTS: dict[str, Any] = {**API_ARGUMENTS, "spaces": {"type": "list", "elements": "str"}}
 
@@ -19,8 +20,8 @@ ARGUMENTS: dict[str, Any] = {**API_ARGUMENTS, "spaces": {"type": "list", "elemen
 class ActionModule(OctoAction):
     _supports_async = False
 
-    def act(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        _result, params = self.validate_argument_spec(ARGUMENTS)
+    def act(self, task_vars: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002  # nothing of the host is needed
+        params = options_of(self, ARGUMENTS)
         client = client_from(params)
         server, certificate, visible = client.server(), client.certificate(), client.spaces()
         chosen = choose_spaces(visible, params["spaces"])

@@ -133,7 +133,9 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: Reads the store, exports and generates nothing, and says what would be done. Whether the database holds O(thumbprint) already is not looked up.
+    details: >-
+      Reads the store, exports and generates nothing, and says what would be done. Whether the database holds O(thumbprint) already is not
+      looked up.
   diff_mode:
     support: full
     details: Shows the thumbprint that is backed up, staged or active, before and after.

@@ -34,11 +34,15 @@ def keys_of(action: SecretCalls, params: Mapping[str, Any], task_vars: dict[str,
 
 
 def _failure(found: Mapping[str, Any], verb: str, host: str) -> OctoError:
-    """The module's sentence. What it printed besides is shown for the reading of the store only: elsewhere a broken answer may hold a PFX and its password."""
+    """The module's sentence. What it printed besides is shown for the reading of the store only.
+
+    Elsewhere a broken answer may hold a PFX together with its password.
+    """
     shown = {"module_stderr": found["module_stderr"]} if verb == "entries" and found.get("module_stderr") else {}
     return OctoError(str(found.get("msg") or f"octo_certificate ended on {host} without a word."), rc=found.get("rc"), **shown)
 
 
 def refuse_windows(action: SecretCalls, task_vars: Mapping[str, Any]) -> None:
     if ".ps1" in action._connection.module_implementation_preferences:
-        raise OctoError(f"{task_vars.get('inventory_hostname')} is a Windows host. This version keeps the keys of an Octopus Server on Linux or in a container only.")
+        host = task_vars.get("inventory_hostname")
+        raise OctoError(f"{host} is a Windows host. This version keeps the keys of an Octopus Server on Linux or in a container only.")

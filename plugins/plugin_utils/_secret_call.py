@@ -15,7 +15,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 
 
-class SecretCalls(ActionBase):  # type: ignore[misc]
+class SecretCalls(ActionBase):
     """Adds :meth:`call_with_secret` to an action."""
 
     _secret_call = False
@@ -31,8 +31,8 @@ class SecretCalls(ActionBase):  # type: ignore[misc]
         if not self._connection.has_pipelining or become == "su":
             means = f"the become method {become}" if become == "su" else f"the connection {self._connection.transport}"
             raise OctoError(
-                f"{module} has to hand a one-use password to {task_vars.get('inventory_hostname')} on standard input, so that no file holds it, but {means} cannot"
-                " carry it (no pipelining). Use ssh or local, with sudo."
+                f"{module} has to hand a one-use password to {task_vars.get('inventory_hostname')} on standard input, so that no file holds it,"
+                f" but {means} cannot carry it (no pipelining). Use ssh or local, with sudo."
             )
         self._secret_call = True
         try:

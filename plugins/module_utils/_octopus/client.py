@@ -172,7 +172,7 @@ class OctopusClient:
         link = (document.get("Links") or {}).get("Page.Next") if isinstance(document, dict) else None
         if not link:
             return None
-        url = urljoin(self._base + "/", link)
+        url = urljoin(self._base + "/", str(link))
         if urlsplit(url)[:2] != urlsplit(self._base)[:2]:
             raise OctoError(f"The next page of {what} is said to be at another place than {self._base}; the API key is not sent there.", link=link)
         return url
@@ -225,7 +225,10 @@ class OctopusClient:
         status = response.status
         shown = f" It says: {said.rstrip('.')}." if said else ""
         if status == 401:
-            sentence = f"The Octopus Server {self._base} does not accept the API key (401), asked for {what}. Check api_key: is it of this Server, and not expired?"
+            sentence = (
+                f"The Octopus Server {self._base} does not accept the API key (401), asked for {what}."
+                " Check api_key: is it of this Server, and not expired?"
+            )
         elif status == 403:
             sentence = f"The API key may not have {what} (403) at {self._base}. Give its user a role with that permission."
         elif status == 404:
@@ -234,7 +237,7 @@ class OctopusClient:
             sentence = f"The Octopus Server {self._base} limits the rate of this user's questions (429), asked for {what}."
         elif 300 <= status < 400:
             sentence = (
-                f"{self._base} answered the question for {what} with a redirect ({status}) to {ascii(response.headers.get('location', 'nowhere'))}. "
+                f"{self._base} answered the question for {what} with a redirect ({status}) to {response.headers.get('location', 'nowhere')!a}. "
                 "The API key is not sent along; put the final address into server_url."
             )
         else:
@@ -273,9 +276,9 @@ def _base(url: str) -> str:
     """The address without a closing slash or ``/api``, refused when it could carry a secret or is no web address."""
     parts = urlsplit(url.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise OctoError(f"server_url {ascii(url)} is not a web address. Give the one of the Octopus portal, such as https://octopus.example.com.")
+        raise OctoError(f"server_url {url!a} is not a web address. Give the one of the Octopus portal, such as https://octopus.example.com.")
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise OctoError("server_url holds more than an address (a user, a query or a fragment). Give the address alone; the API key goes into api_key.")
+        raise OctoError("server_url holds more than an address (a user, a query or a fragment). Give the address alone; the key goes into api_key.")
     path = re.sub(r"(/api)?/*\Z", "", parts.path)
     return f"{parts.scheme}://{parts.netloc}{path}"
 

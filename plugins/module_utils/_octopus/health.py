@@ -86,7 +86,9 @@ class HealthCheck:
         lanes = [_Lane(space, _batches([one for one in machines if one.space_id == space.id], self._limits.batch)) for space in spaces.values()]
         for lane in lanes:
             if lane.batches and lane.space.queue_stopped:
-                raise OctoError(f"The task queue of space {lane.space.name} is stopped: a health check would wait for ever. Start the queue, then run again.")
+                raise OctoError(
+                    f"The task queue of space {lane.space.name} is stopped: a health check would wait for ever. Start it, then run again."
+                )
         ends: Dict[Tuple[str, str], TaskEnd] = {}
         while True:
             for lane in lanes:
@@ -148,7 +150,8 @@ def choose(machines: Sequence[MachineRecord], wanted: Optional[Sequence[str]]) -
     known = {word for one in machines for word in (one.id.lower(), one.name.lower())}
     missing = sorted(words - known)
     if missing:
-        raise OctoError(f"No machine of the chosen spaces is called {', '.join(missing)}. Correct the name, or add its space.", missing_machines=missing)
+        names = ", ".join(missing)
+        raise OctoError(f"No machine of the chosen spaces is called {names}. Correct the name, or add its space.", missing_machines=missing)
     return [one for one in machines if one.id.lower() in words or one.name.lower() in words]
 
 
@@ -189,7 +192,8 @@ def _left_out(record: MachineRecord, end: TaskEnd, last: Optional[str]) -> str:
         return f"Not checked: the task {end.task.id} was still {end.task.state} after its time and was cancelled. {_summary(record)}"
     contact = f"last contact {last}" if last else "no contact yet"
     why = end.task.error_message or "its machine policy may let it be skipped"
-    return f"Not checked: the task {end.task.id} ended {end.task.state}, but the Server did not reach it in that time ({contact}; {why}). {_summary(record)}"
+    ended = f"the task {end.task.id} ended {end.task.state}"
+    return f"Not checked: {ended}, but the Server did not reach it in that time ({contact}; {why}). {_summary(record)}"
 
 
 def _batches(machines: List[MachineRecord], size: int) -> List[List[MachineRecord]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from email.message import Message
 from http.client import HTTPException
 from typing import Callable, Mapping, NamedTuple, Optional
 from urllib.error import HTTPError, URLError
@@ -100,5 +101,5 @@ def _text(error: object) -> str:
     return str(error) or type(error).__name__
 
 
-def _lower(headers: Mapping[str, str]) -> Mapping[str, str]:
-    return {name.lower(): value for name, value in (headers or {}).items()}
+def _lower(headers: Optional[Message]) -> Mapping[str, str]:
+    return {name.lower(): str(value) for name, value in headers.items()} if headers else {}

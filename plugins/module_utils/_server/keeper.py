@@ -119,9 +119,14 @@ class Keeper:
         rivals = [entry for entry, _identity in staged]
         self._refuse_trusted(rivals, wish)
         if self._check:
-            return Outcome(True, None, None, None, wish.source, f"Would make a new certificate ({wish.source}) and stage it to replace {wish.replaces}.")
-        made = self._unsealed(self._keys.generate(), "the new certificate") if wish.source == VENDOR else _certificate.make_server_certificate(now=self._now())
-        return self._stage(made, rivals, wish)
+            said = f"Would make a new certificate ({wish.source}) and stage it to replace {wish.replaces}."
+            return Outcome(True, None, None, None, wish.source, said)
+        return self._stage(self._made(wish.source), rivals, wish)
+
+    def _made(self, source: str) -> Identity:
+        if source == VENDOR:
+            return self._unsealed(self._keys.generate(), "the new certificate")
+        return _certificate.make_server_certificate(now=self._now())
 
     def _stage(self, identity: Identity, rivals: Sequence[Entry], wish: Staging) -> Outcome:
         said = f"{identity.thumbprint} was staged to replace {wish.replaces}."
@@ -135,7 +140,9 @@ class Keeper:
 
     def _refuse_unfit(self, offered: Identity, wish: Staging) -> None:
         if wish.adopt and offered.thumbprint != wish.adopt:
-            raise OctoError(f"The PFX holds {offered.thumbprint}, but {wish.adopt} was to be adopted. Give the PFX of that one, or leave `thumbprint` out.")
+            raise OctoError(
+                f"The PFX holds {offered.thumbprint}, but {wish.adopt} was to be adopted. Give the PFX of that one, or leave `thumbprint` out."
+            )
         if offered.thumbprint == wish.replaces:
             raise OctoError(f"The PFX holds {offered.thumbprint}, which is the certificate to be replaced. Give the PFX of the new one.")
         concern = _certificate.concern_about_dates(_certificate.read(offered.certificate), self._now())
@@ -147,8 +154,9 @@ class Keeper:
         held = [rival for rival in rivals if rival.thumbprint not in wish.trusted_by_nobody]
         if held:
             raise OctoError(
-                f"{held[0].thumbprint} is staged already to replace {wish.replaces}{self._why_unusable(held[0])}, and is not known to be trusted by nobody."
-                " Adopt it (name it in `thumbprint`), give the backup_password that opens it, or, when no Tentacle trusts it, name it in `trusted_by_nobody`.",
+                f"{held[0].thumbprint} is staged already to replace {wish.replaces}{self._why_unusable(held[0])},"
+                " and is not known to be trusted by nobody. Adopt it (name it in `thumbprint`), give the backup_password that opens it,"
+                " or, when no Tentacle trusts it, name it in `trusted_by_nobody`.",
                 staged=held[0].thumbprint,
             )
 
@@ -167,19 +175,21 @@ class Keeper:
         adopted, retired = self._needed(entries, new, "adopted"), self._needed(entries, old, "put back if the import goes wrong")
         source = next(entry.source for entry in entries if entry.thumbprint == new)
         if self._check:
-            return Outcome(True, old, new, adopted, source, f"Would import {new} unless the Octopus Server's database holds it already; a plan exports no key to find out.")
+            said = f"Would import {new} unless the Octopus Server's database holds it already; a plan exports no key to find out."
+            return Outcome(True, old, new, adopted, source, said)
         now = self._unsealed(self._keys.export(), "the certificate that the Octopus Server exported").thumbprint
         if now == new:
             return Outcome(False, new, new, adopted, source, f"The Octopus Server's database holds {new} already.")
         if now != old:
             raise OctoError(
-                f"The Octopus Server's database holds {now}, neither {old}, which is to be retired, nor {new}. Nothing was imported. Somebody else changed it:"
-                " find out who, and restart no node before that, or it presents what the Tentacles do not trust.",
+                f"The Octopus Server's database holds {now}, neither {old}, which is to be retired, nor {new}. Nothing was imported."
+                " Somebody else changed it: find out who, and restart no node before that, or it presents what the Tentacles do not trust.",
                 database=[now],
             )
         imported = self._import(adopted)
         if self._held(imported) == new:
-            return Outcome(True, old, new, adopted, source, f"{new} was imported and read back from the Octopus Server's database. Its nodes present it after their restart.")
+            said = f"{new} was imported and read back from the Octopus Server's database. Its nodes present it after their restart."
+            return Outcome(True, old, new, adopted, source, said)
         raise self._failed_import(new, retired, imported)
 
     def _failed_import(self, new: str, retired: Identity, imported: Imported) -> OctoError:
@@ -195,14 +205,14 @@ class Keeper:
         restored = self._import(retired)
         if self._held(restored) == old:
             return OctoError(
-                f"After the import of {new} {seen}, so {old} was imported again at once and read back: the Octopus Server's database holds {old}, as before."
-                f" Octopus.Server says of the first import: {imported.said}",
+                f"After the import of {new} {seen}, so {old} was imported again at once and read back:"
+                f" the Octopus Server's database holds {old}, as before. Octopus.Server says of the first import: {imported.said}",
                 database=[old],
             )
         return OctoError(
-            f"After the import of {new} {seen}, and importing {old} again could not be confirmed either. What the Octopus Server's database holds is not known."
-            f" Restart no node: each still presents what it loaded. Octopus.Server says: {restored.said} Import {old} by hand from the key store,"
-            " export it again to see that it is there, then run again.",
+            f"After the import of {new} {seen}, and importing {old} again could not be confirmed either."
+            " What the Octopus Server's database holds is not known. Restart no node: each still presents what it loaded."
+            f" Octopus.Server says: {restored.said} Import {old} by hand from the key store, export it to see that it is there, then run again.",
             database=[],
         )
 

@@ -145,7 +145,8 @@ class NodeKeys:
             return
         completed = self._run([argument.replace("{src}", source).replace("{dest}", destination) for argument in template])
         if completed.rc != 0:
-            raise OctoError(f"{template[0]} could not copy {source} to {destination}: {_said(completed)} Check copy_in and copy_out.", rc=completed.rc)
+            said = _said(completed)
+            raise OctoError(f"{template[0]} could not copy {source} to {destination}: {said} Check copy_in and copy_out.", rc=completed.rc)
 
     def _run(self, argv: Sequence[str]) -> Completed:
         return self._host.run(argv, timeout=self._timeout)

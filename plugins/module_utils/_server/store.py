@@ -66,7 +66,9 @@ class Store:
         with self._host.exclusively(self._folder):
             rivals = [entry.thumbprint for entry in self.entries() if note.role == STAGED and note.replaces and entry.is_staged_for(note.replaces)]
             if rivals and rivals != [note.thumbprint]:
-                raise OctoError(f"{self._folder} already holds {rivals[0]}, staged to replace {note.replaces}. Nothing was stored. Run again to use that one.")
+                raise OctoError(
+                    f"{self._folder} already holds {rivals[0]}, staged to replace {note.replaces}. Nothing was stored. Run again to use that one."
+                )
             # The note first: a note without a PFX stages nothing, but a PFX without a note would be forgotten and made a second time.
             self._host.write_private(self._note_path(note.thumbprint), json.dumps(note._asdict(), indent=2, sort_keys=True).encode("utf-8") + b"\n")
             self._host.write_private(self.path_of(note.thumbprint), pfx)
@@ -103,4 +105,3 @@ def note_of(document: Mapping[str, Any]) -> Optional[Note]:
         return Note(**{name: document[name] for name in Note._fields})
     except KeyError:
         return None
-

@@ -47,7 +47,14 @@ def get(path: str, document: Any = None, *, status: int = 200, headers: Mapping[
 
 
 def turn(
-    method: str, path: str, document: Any = None, *, status: int = 200, headers: Mapping[str, str] | None = None, raw: bytes | None = None, body: Any = None
+    method: str,
+    path: str,
+    document: Any = None,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    raw: bytes | None = None,
+    body: Any = None,
 ) -> Turn:
     data = raw if raw is not None else json.dumps(document).encode()
     return Turn(method, path if "://" in path else URL + path, Response(status, dict(headers or {}), data), body)

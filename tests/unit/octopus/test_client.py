@@ -30,7 +30,7 @@ def record(**changed: Any) -> MachineRecord:
 def test_root_and_certificate() -> None:
     talk = Conversation(
         get("/api", {"Application": "Octopus Deploy", "Version": "2026.2.1", "InstallationId": "abc"}),
-        get("/api/configuration/certificates/certificate-global", {"Id": "certificate-global", "Thumbprint": "B" * 40, "SignatureAlgorithm": "sha256RSA"}),
+        get("/api/configuration/certificates/certificate-global", {"Thumbprint": "B" * 40, "SignatureAlgorithm": "sha256RSA"}),
     )
     client = client_of(talk)
     assert client.server() == records.Server("2026.2.1", "abc")
@@ -168,7 +168,13 @@ def test_a_question_that_was_certainly_not_carried_out_is_repeated(again: Any) -
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(401, "does not accept the API key"), (403, "may not have the spaces"), (404, "does not know the spaces"), (400, "answered 400"), (418, "answered 418")],
+    [
+        (401, "does not accept the API key"),
+        (403, "may not have the spaces"),
+        (404, "does not know the spaces"),
+        (400, "answered 400"),
+        (418, "answered 418"),
+    ],
 )
 def test_refusals_are_told_apart_and_say_what_the_server_says(status: int, words: str) -> None:
     document = {"ErrorMessage": "No.", "Errors": ["No.", "And that is final."], "FullException": None}
@@ -180,11 +186,11 @@ def test_refusals_are_told_apart_and_say_what_the_server_says(status: int, words
 
 
 def test_pages_for_people_are_tolerated() -> None:
-    with pytest.raises(OctoError, match="not JSON \\(Log in to the proxy\\).*server_url"):
+    with pytest.raises(OctoError, match=r"not JSON \(Log in to the proxy\).*server_url"):
         client_of(Conversation(get("/api", raw=b"<html><title>Log in to\n the proxy</title>..</html>"))).server()
     with pytest.raises(OctoError, match="It says: Bad Gateway of nginx"):
         client_of(Conversation(get("/api", raw=b"<h1>Bad Gateway</h1>of <b>nginx</b>", status=400))).server()
-    with pytest.raises(OctoError, match="redirect \\(302\\) to 'https://login.example.com/'"):
+    with pytest.raises(OctoError, match=r"redirect \(302\) to 'https://login\.example\.com/'"):
         client_of(Conversation(get("/api", raw=b"", status=302, headers={"location": "https://login.example.com/"}))).server()
 
 
@@ -197,7 +203,9 @@ def test_the_key_is_in_no_message_even_when_the_server_echoes_it() -> None:
     assert "The key ******** is not valid" in caught.value.message
 
 
-@pytest.mark.parametrize("url", ["octopus.example.com", "ftp://octopus.example.com", "https://user:secret@octopus.example.com", "https://o.example.com?apikey=API-X"])
+@pytest.mark.parametrize(
+    "url", ["octopus.example.com", "ftp://octopus.example.com", "https://user:secret@octopus.example.com", "https://o.example.com?apikey=API-X"]
+)
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(OctoError, match="server_url") as caught:
         OctopusClient(url, Secret(KEY), Conversation())
@@ -240,7 +248,8 @@ def test_task_messages_come_in_the_order_of_the_tree() -> None:
     def line(text: str, category: str = "Error") -> dict[str, str]:
         return {"Category": category, "MessageText": text}
 
-    tree = [{"LogElements": [line("one")], "Children": [{"LogElements": [line("two"), line("said", "Info")]}]}, {"LogElements": [line("three", "Warning")]}]
+    child = {"LogElements": [line("two"), line("said", "Info")]}
+    tree = [{"LogElements": [line("one")], "Children": [child]}, {"LogElements": [line("three", "Warning")]}]
     talk = Conversation(get("/api/tasks/ServerTasks-9/details", {"ActivityLogs": tree}), turn("POST", "/api/tasks/ServerTasks-9/cancel", {}, body={}))
     client = client_of(talk)
     assert client.task_messages("ServerTasks-9") == ["one", "two", "three"]
@@ -253,7 +262,7 @@ def test_spaces_are_chosen_by_name_or_id_and_never_guessed() -> None:
     assert choose_spaces(visible, None) == visible
     assert choose_spaces(visible, ["finance"]) == [FINANCE]
     assert choose_spaces(visible, ["Spaces-2", "Default"]) == visible
-    with pytest.raises(OctoError, match="does not see the space Ops. It sees Default, Finance"):
+    with pytest.raises(OctoError, match=r"does not see the space Ops\. It sees Default, Finance"):
         choose_spaces(visible, ["Default", "Ops"])
 
 

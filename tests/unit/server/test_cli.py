@@ -17,9 +17,11 @@ REACHES = ["docker", "exec", "octopus", "/Octopus/Octopus.Server"]
 
 def test_every_command_names_its_instance_and_stays_on_the_console() -> None:
     once = Secret("oneuse")
-    assert CLI.export_certificate("/t/c.pfx", once) == [*REACHES, "export-certificate", "--instance=Octopus Server 2", "--console", "--export-pfx=/t/c.pfx", "--pfx-password=oneuse"]
-    assert CLI.new_certificate("/t/c.pfx", once) == [*REACHES, "new-certificate", "--instance=Octopus Server 2", "--console", "--export-pfx=/t/c.pfx", "--pfx-password=oneuse"]
-    assert CLI.import_certificate("/t/c.pfx", once) == [*REACHES, "import-certificate", "--instance=Octopus Server 2", "--console", "--from-file=/t/c.pfx", "--pfx-password=oneuse"]
+    instance = ["--instance=Octopus Server 2", "--console"]
+    written = ["--export-pfx=/t/c.pfx", "--pfx-password=oneuse"]
+    assert CLI.export_certificate("/t/c.pfx", once) == [*REACHES, "export-certificate", *instance, *written]
+    assert CLI.new_certificate("/t/c.pfx", once) == [*REACHES, "new-certificate", *instance, *written]
+    assert CLI.import_certificate("/t/c.pfx", once) == [*REACHES, "import-certificate", *instance, "--from-file=/t/c.pfx", "--pfx-password=oneuse"]
 
 
 @pytest.mark.parametrize(("instance", "path", "password"), [("", "/t/c.pfx", "x"), ("I", " ", "x"), ("I", "/t/c.pfx", "")])

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,12 @@ class Desk:
     copies: Path
 
     def keeper(self, *, password: str = PASSWORD, copies: bool = False, check: bool = False, now: datetime | None = None) -> Keeper:
-        clock: dict[str, Callable[[], datetime]] = {"now": lambda: now} if now else {}  # type: ignore[dict-item]
+        clock: dict[str, Callable[[], datetime]] = {"now": lambda: now} if now else {}
         return Keeper(self.wire.keys(), Secret(password), PosixHost(lock_parents=()), str(self.copies) if copies else None, check, **clock)
 
-    def stage(self, source: str = "vendor", adopt: str | None = None, offer: Identity | None = None, nobody: tuple[str, ...] = (), **keeper: Any) -> Outcome:
+    def stage(
+        self, source: str = "vendor", adopt: str | None = None, offer: Identity | None = None, nobody: tuple[str, ...] = (), **keeper: Any
+    ) -> Outcome:
         def offered() -> Identity:
             assert offer is not None, "the user's PFX was read although nothing needed it"
             return offer
@@ -174,7 +176,7 @@ def test_the_users_pfx_is_staged_once_and_a_second_one_is_refused(desk: Desk) ->
 )
 def test_a_pfx_that_will_not_do_is_refused_before_anything_is_stored(desk: Desk, adopt: str | None, offer: Identity, days: int, words: str) -> None:
     with pytest.raises(OctoError, match=words):
-        desk.stage("pfx", adopt, offer, now=datetime.now(timezone.utc) + timedelta(days=days))
+        desk.stage("pfx", adopt, offer, now=datetime.now(UTC) + timedelta(days=days))
     assert desk.names() == []
 
 
@@ -182,7 +184,7 @@ def test_what_is_staged_and_cannot_be_opened_is_deleted_only_when_nobody_trusts_
     lost = desk.stage("generated", password="a password that nobody knows").after
     assert lost is not None
     for source in ("vendor", "generated"):
-        with pytest.raises(OctoError, match=f"{lost} is staged already .* but cannot be used .*password does not open.* not known to be trusted by nobody"):
+        with pytest.raises(OctoError, match=f"{lost} is staged already .* cannot be used .*password does not open.* known to be trusted by nobody"):
             desk.stage(source, check=source == "vendor")
     planned = desk.stage("vendor", check=True, nobody=(lost,))
     assert (planned.changed, planned.after, desk.vendor.calls) == (True, None, [])
@@ -196,7 +198,7 @@ def test_two_staged_ones_are_not_chosen_between(staged: Desk) -> None:
     note = {**staged.stored()[NEW.thumbprint], "thumbprint": THIRD.thumbprint}
     (staged.wire.store / f"{THIRD.thumbprint}.pfx").write_bytes(_certificate.write_pfx(THIRD, Secret(PASSWORD)))
     (staged.wire.store / f"{THIRD.thumbprint}.json").write_text(json.dumps(note))
-    with pytest.raises(OctoError, match="all staged to replace .* Name the one to adopt"):
+    with pytest.raises(OctoError, match=r"all staged to replace .* Name the one to adopt"):
         staged.stage()
     assert staged.stage(adopt=THIRD.thumbprint).after == THIRD.thumbprint
 
@@ -266,7 +268,7 @@ def test_a_plan_imports_nothing_and_reads_no_key(staged: Desk) -> None:
 
 def test_an_import_without_effect_is_no_success(staged: Desk) -> None:
     staged.vendor.faults["no_effect"] = True
-    with pytest.raises(OctoError, match=f"had no effect: the Octopus Server's database still holds {OLD.thumbprint}. Octopus.Server says: Certificate imported") as caught:
+    with pytest.raises(OctoError, match=f"had no effect: .* still holds {OLD.thumbprint}. Octopus.Server says: Certificate imported") as caught:
         staged.keeper().active(NEW.thumbprint, OLD.thumbprint)
     assert caught.value.evidence == {"database": [OLD.thumbprint]}
     assert staged.vendor.verbs().count("import-certificate") == 1
@@ -283,7 +285,7 @@ def test_a_third_certificate_is_undone_at_once(staged: Desk) -> None:
 @pytest.mark.parametrize("faults", [{"unreadable": True}, {"third": THIRD, "for_ever": True}])
 def test_a_database_that_stays_unknown_is_said_to_be_unknown(staged: Desk, faults: dict[str, Any]) -> None:
     staged.vendor.faults.update(faults)
-    with pytest.raises(OctoError, match="is not known. Restart no node") as caught:
+    with pytest.raises(OctoError, match=r"is not known\. Restart no node") as caught:
         staged.keeper().active(NEW.thumbprint, OLD.thumbprint)
     assert caught.value.evidence == {"database": []}
     assert staged.vendor.verbs().count("import-certificate") == 2

@@ -27,7 +27,7 @@ PFX_PASSWORD = "MARKER-pfx-password-0123456789"
 
 @dataclass
 class Vendor(PosixHost):
-    """``faults``: no_effect, third (an Identity that every import of anything but the first certificate installs), silent (writes no file), unreadable."""
+    """``faults``: no_effect, unreadable, silent (verbs that write no file), third (what every import but one of the first certificate installs)."""
 
     database: Identity
     made: list[Identity] = field(default_factory=list)
@@ -42,10 +42,10 @@ class Vendor(PosixHost):
     def run(
         self,
         argv: Sequence[str],
-        stdin: bytes | None = None,
-        env: Mapping[str, str] | None = None,
-        timeout: float = 120.0,
-        inherit_fds: Sequence[int] = (),
+        stdin: bytes | None = None,  # noqa: ARG002  # the port's signature
+        env: Mapping[str, str] | None = None,  # noqa: ARG002
+        timeout: float = 120.0,  # noqa: ARG002
+        inherit_fds: Sequence[int] = (),  # noqa: ARG002
     ) -> Completed:
         argv = list(argv)
         self.calls.append(argv)
