@@ -23,10 +23,10 @@ options:
   step:
     description:
       - What is judged. V(open) comes first, V(close) last.
-      - V(expand) and V(contract) judge the hosts of the current batch of a play with C(serial); V(switch) the current Server node.
+      - V(expand) and V(contract) judge the hosts of the current batch of a play with C(serial); V(restart_node) the current Server node.
     type: str
     required: true
-    choices: [open, expand, switch, verify, contract, close]
+    choices: [open, expand, switch, restart_node, verify, contract, close]
   direction:
     description: With V(back) the certificate to adopt must be in the store already.
     type: str
@@ -53,6 +53,26 @@ options:
   backup_password:
     description: Password of the PFX files in O(store). Without it the wire is asked for identities only.
     type: str
+  instance:
+    description: Name of the Octopus Server's instance on the node.
+    type: str
+    default: OctopusServer
+  executable:
+    description: Program and leading arguments that reach C(Octopus.Server) on the node.
+    type: list
+    elements: str
+    default: [/Octopus/Octopus.Server]
+  copy_in:
+    description: See M(octofleet.octopus.octo_certificate).
+    type: list
+    elements: str
+  copy_out:
+    description: See M(octofleet.octopus.octo_certificate).
+    type: list
+    elements: str
+  known_servers:
+    description: Other Servers by name, each a list of C(host:port) or thumbprints; the old certificate is removed only if none presents it.
+    type: dict
   leave_behind:
     description: Reasons by the name of the record or C(host/instance); each is judged anew and named in plan and report as to be cut off.
     type: dict

@@ -27,7 +27,7 @@ def this_run() -> permits.RunIdentity:
     return permits.RunIdentity(pid=os.getppid(), started=os.path.basename(C.DEFAULT_LOCAL_TMP))
 
 
-class OctoAction(ActionBase):  # type: ignore[misc]
+class OctoAction(ActionBase):
     """An action whose body is :meth:`act`; an :class:`OctoError` from it becomes ``failed`` with the sentence and its evidence."""
 
     _supports_check_mode = True
@@ -38,6 +38,8 @@ class OctoAction(ActionBase):  # type: ignore[misc]
         result: dict[str, Any] = super().run(tmp, task_vars)
         try:
             result.update(self.act(task_vars or {}))
+            # For the gates: how old a reading is, by the controller's own clock (decisions 8).
+            result["observed_at"] = time.monotonic()
         except OctoError as error:
             result.update(error.evidence)
             result.update(failed=True, msg=error.message)

@@ -36,6 +36,7 @@ def inventory(folders: Folders, plan: Plan, password: str, machine_id_file: str 
                 "octopus_spaces": list(plan.spec.spaces),
                 "octopus_store": str(folders.root / "store"),
                 "octopus_backup_password": password,
+                "octopus_health_poll_interval": 0.5,
                 "octopus_backup_dir": str(folders.root / "backup"),
             },
             "children": {

@@ -1,0 +1,350 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""The gates of a rotation: from a survey to a verdict, the lines that a person reads, the permit, and whom the next plays aim at.
+
+What is safe is decided by ``_rotation/rules.py`` alone; here it is asked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ansible_collections.octofleet.octopus.plugins.module_utils._certificate import read as read_certificate
+from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import permit as permits
+from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import phase, plan, report, rules, words
+from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.choose import GENERATE
+from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import Contract, Expand, Facts, RestartNode, Step, Switch, Verdict
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._survey import Inventory, Survey
+
+NOBODY = ["!all"]
+PERMIT_SECONDS = 900.0
+BUSY_POLL = 5.0
+# What no visit of this rotation can mend: asked before anything is touched.
+BEFOREHAND = ("no_limit", "spaces_agree", "left_behind_rightly", "policies_bide", "nodes_known", "all_expandable")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How the run was started: what is not a fact of the fleet."""
+
+    inventory: Inventory
+    batch: Sequence[str]  # hosts of the current batch
+    commit: bool
+    back: bool
+    waves: Sequence[Any]
+    forks: int
+    away_at_most: int
+    busy: str
+    busy_wait: float
+    server_url: str
+    server_instance: str
+    run: permits.RunIdentity
+    started: float  # epoch seconds, by the gate that opened the run
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass
+class Gate:
+    """What a gate answers; becomes the task's result."""
+
+    facts: Facts
+    allowed: bool = True
+    lines: list[str] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    hosts: list[str] = field(default_factory=list)
+    permit: dict[str, Any] | None = None
+    aims: dict[str, Any] = field(default_factory=dict)
+    failed: str = ""
+    machines: list[str] = field(default_factory=list)  # ids to check the health of, before the next gate
+
+    def refuse(self, verdict: Verdict, back: bool) -> None:
+        self.allowed = False
+        self.lines += words.refusal_lines(self.facts, verdict, back)
+
+    def result(self) -> dict[str, Any]:
+        named = {"msg": self.failed, "failed": True} if self.failed else {}
+        return {
+            "allowed": self.allowed,
+            "changed": False,
+            "phase": phase.phase_of(self.facts),
+            "retire": self.facts.old,
+            "adopt": self.facts.new or "",
+            "hosts": self.hosts,
+            "lines": self.lines,
+            "clauses": [report.verdict_row(verdict) for verdict in self.verdicts],
+            "machines": self.machines,
+            "frozen": sorted(self.facts.frozen | {edge.edge.identity for edge in self.facts.edges}),
+            **({"permit": self.permit} if self.permit else {}),
+            **self.aims,
+            **named,
+        }
+
+
+class Gates:
+    def __init__(self, survey: Survey, frame: Frame) -> None:
+        self._survey = survey
+        self._frame = frame
+
+    def judge(self, step: str) -> Gate:
+        judged: Gate = getattr(self, f"_{step}")()
+        judged.aims["started"] = self._frame.started
+        return judged
+
+    # -- the gates, in the order of a run
+
+    def _open(self) -> Gate:
+        facts, made = self._planned()
+        gate = Gate(facts)
+        servers = list(self._frame.inventory.servers)
+        if not self._frame.commit:
+            gate.aims = {**_aims(), "read": list(self._frame.inventory.tentacles)}
+            return gate
+        verdict = rules.allowed(facts, Switch())
+        lasting = tuple(clause for clause in verdict.clauses if clause.code in BEFOREHAND)
+        gate.verdicts.append(replace(verdict, clauses=lasting))
+        gate.aims = _aims()
+        if not gate.verdicts[0].allowed:
+            gate.refuse(gate.verdicts[0], self._frame.back)
+            return gate
+        old, new = words_of(facts)
+        gate.lines.append(f"Plan {made.id}: retire {old}, adopt {new}; {len(self._frame.inventory.tentacles)} hosts in {len(made.waves)} waves.")
+        gate.aims = {**_aims(), "prepare": servers[:1], "visit": list(self._frame.inventory.tentacles), "switch": servers[:1]}
+        return gate
+
+    def _expand(self) -> Gate:
+        facts = self._waited(lambda facts: [edge.name for edge in facts.edges if edge.edge.host in self._frame.batch])
+        gate = Gate(facts)
+        stop = self._halted(facts) or self._unprepared(facts)
+        if stop:
+            gate.allowed = False
+            gate.lines.append(f"Not visited: {_some(self._frame.batch)}. {stop}")
+            return gate
+        step = Expand(tuple(f"{host}/*" for host in self._frame.batch), self._at_once)
+        return self._permitted(gate, step, facts.to_trust())
+
+    def _switch(self) -> Gate:
+        gate = Gate(self._survey.facts)
+        servers = list(self._frame.inventory.servers)
+        gate.aims = _aims()
+        gate.machines = _to_check(gate.facts)
+        if gate.facts.db == {gate.facts.new}:
+            gate.aims["nodes"] = self._nodes_to_restart(gate.facts)
+            gate.aims["verify"] = servers[:1]
+            return gate
+        verdict = rules.allowed(gate.facts, Switch())
+        gate.verdicts.append(verdict)
+        if not verdict.allowed:
+            gate.refuse(verdict, self._frame.back)
+            gate.machines = []
+            return gate
+        gate.hosts = servers[:1]
+        gate.permit = self._permit(gate.facts, ["switch"], {servers[0]: [f"server:{self._frame.server_instance}"]}, ())
+        gate.lines.append(f"Allowed: switch the Server certificate. {words.status_line(gate.facts)}")
+        gate.aims.update(nodes=servers, verify=servers[:1])
+        return gate
+
+    def _restart_node(self) -> Gate:
+        gate = Gate(self._survey.facts)
+        gate.aims = {**_aims(), "verify": list(self._frame.inventory.servers)[:1]}
+        gate.machines = _to_check(gate.facts)
+        host = self._frame.batch[0]
+        node = self._survey.node_of(host)
+        if node is not None and node.presents == gate.facts.new:
+            return gate
+        verdict = rules.allowed(gate.facts, RestartNode(node.name if node else host))
+        gate.verdicts.append(verdict)
+        if not verdict.allowed:
+            gate.refuse(verdict, self._frame.back)
+            return gate
+        gate.hosts = [host]
+        gate.permit = self._permit(gate.facts, ["restart_node"], {host: ["*"]}, ())
+        gate.lines.append(f"Allowed: restart the node {node.name if node else host}.")
+        return gate
+
+    def _verify(self) -> Gate:
+        gate = Gate(self._survey.facts)
+        gate.aims = _aims()
+        trusting = [step for step in phase.useful_steps(gate.facts) if isinstance(step, Contract)]
+        if not trusting:
+            gate.lines.append(words.status_line(gate.facts))
+            return gate
+        verdict, against = rules.narrow(gate.facts, trusting[0])
+        gate.verdicts.append(verdict)
+        if not verdict.allowed or not isinstance(verdict.step, Contract):
+            gate.refuse(verdict, self._frame.back)
+            return gate
+        gate.verdicts.append(replace(verdict, clauses=against))
+        named = plan.edges_by_host([edge for edge in gate.facts.edges if edge.name in verdict.step.edges])
+        gate.aims["remove"] = [host for host in self._frame.inventory.tentacles if host in named] or NOBODY
+        gate.machines = _to_check(gate.facts)
+        gate.lines.append(words.status_line(gate.facts))
+        return gate
+
+    def _contract(self) -> Gate:
+        facts = self._waited(lambda facts: [edge.name for edge in facts.edges if edge.edge.host in self._frame.batch])
+        gate = Gate(facts)
+        stop = self._halted(facts)
+        if stop:
+            gate.allowed = False
+            gate.lines.append(f"Not visited: {_some(self._frame.batch)}. {stop}")
+            return gate
+        named = tuple(edge.name for edge in facts.roster if edge.edge.host in self._frame.batch and not edge.edge.is_further)
+        return self._permitted(gate, Contract(named, self._at_once), (facts.old,))
+
+    def _close(self) -> Gate:
+        facts, made = self._planned()
+        gate = Gate(facts)
+        gate.verdicts += list(phase.outlook(facts))
+        seconds = max(0.0, time.time() - self._frame.started)
+        if not self._frame.commit:
+            gate.lines += words.plan_lines(facts, made, self._estate(), self._survey.roster.notes, self._frame.back)
+        else:
+            gate.lines += self._closing(facts, seconds)
+            if not phase.is_reached(facts):
+                gate.allowed = False
+                gate.failed = words.last_line(facts, seconds)
+        started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._frame.started))
+        gate.aims["report"] = report.make_report(facts, gate.verdicts, plan=made.id, lines=gate.lines, started=started, seconds=round(seconds, 1))
+        return gate
+
+    # -- what they share
+
+    @property
+    def _at_once(self) -> int:
+        return max(1, min(self._frame.forks, self._frame.away_at_most, len(self._frame.batch)))
+
+    def _planned(self) -> tuple[Facts, plan.Plan]:
+        made = plan.make_plan(
+            self._survey.facts, self._survey.roster.digest(), hosts=self._frame.inventory.tentacles, spec=self._frame.waves, forks=self._frame.forks
+        )
+        return replace(self._survey.facts, expected_seconds=made.seconds), made
+
+    def _permitted(self, gate: Gate, step: Step, thumbprints: Sequence[str]) -> Gate:
+        """The permit for what is left of a wave when the Tentacles that are themselves at fault are taken out."""
+        verdict, against = rules.narrow(gate.facts, step)
+        gate.verdicts += [verdict, replace(verdict, clauses=against)] if against else [verdict]
+        if against:
+            gate.lines += words.refusal_lines(gate.facts, replace(verdict, step=step, clauses=against), self._frame.back)
+        if not verdict.allowed or not isinstance(verdict.step, (Expand, Contract)):
+            gate.refuse(verdict, self._frame.back)
+            return gate
+        named = _by_host(verdict.step.edges)
+        gate.hosts = [host for host in self._frame.batch if host in named]
+        if gate.hosts:
+            gate.permit = self._permit(gate.facts, [verdict.step.kind], named, thumbprints)
+            gate.lines.append(f"Allowed: {words.asked(verdict.step, gate.facts)} ({_some(gate.hosts)}).")
+        return gate
+
+    def _permit(self, facts: Facts, steps: Sequence[str], named: dict[str, list[str]], thumbprints: Sequence[str]) -> dict[str, Any]:
+        return permits.issue(
+            plan=plan.plan_id(facts.old, facts.new or "", self._survey.roster.digest()),
+            old=facts.old,
+            new=facts.new or "",
+            thumbprints=thumbprints,
+            steps=steps,
+            edges=named,
+            run=self._frame.run,
+            now=time.monotonic(),
+            away_at_most=facts.away_at_most,
+            max_age=PERMIT_SECONDS,
+            disk_ages=plan.old_readings(facts),
+        )
+
+    def _waited(self, of_wave: Callable[[Facts], list[str]]) -> Facts:
+        """The facts once no Tentacle of the wave runs a task, or when the wait is over (decisions 15)."""
+        deadline = time.monotonic() + self._frame.busy_wait
+        survey = self._survey
+        while self._frame.busy == "wait" and time.monotonic() < deadline:
+            wave = set(of_wave(survey.facts))
+            if not any(edge.busy for edge in survey.facts.edges if edge.name in wave):
+                break
+            self._frame.sleep(BUSY_POLL)
+            survey = survey.without_busy()
+        self._survey = survey
+        return survey.facts
+
+    def _halted(self, facts: Facts) -> str:
+        """Why no further wave is visited: a visit of this run went wrong after it had begun to act, or in the canary wave, or is not proved."""
+        for visit in self._survey.visits:
+            if visit.host in self._frame.batch or visit.outcome == "skipped":
+                continue
+            acted = [instance for instance in visit.instances if not instance.readable and (instance.changed or instance.restarted)]
+            if acted:
+                return f"The visit of {acted[0].label} went wrong after it had begun: {acted[0].reason}"
+            if len(self._visited()) == 1 and (visit.outcome != "ok" or any(not instance.readable for instance in visit.instances)):
+                return f"The canary {visit.host} could not be visited: {visit.reason or next(one.reason for one in visit.instances if not one.readable)}"
+        unproved = [edge for edge in facts.roster if edge.edge.host in self._visited() and phase.state_of(facts, edge) == phase.LOCKED_OUT]
+        return f"{unproved[0].name} is locked out: {words.left_in(facts)}" if unproved else ""
+
+    def _visited(self) -> set[str]:
+        return {visit.host for visit in self._survey.visits if visit.outcome != "skipped"}
+
+    def _unprepared(self, facts: Facts) -> str:
+        missing = [pin for pin in (facts.old, facts.new) if not pin or pin not in facts.stored]
+        if not missing:
+            return ""
+        return f"The store does not hold both certificates, opened and with their keys (missing: {', '.join(pin or 'the new one' for pin in missing)})."
+
+    def _nodes_to_restart(self, facts: Facts) -> list[str]:
+        late = []
+        for host in self._frame.inventory.servers:
+            node = self._survey.node_of(host)
+            if node is None or node.presents != facts.new:
+                late.append(host)
+        return late or NOBODY
+
+    def _estate(self) -> words.Estate:
+        identity = self._survey.identities.get(self._survey.choice.old)
+        kind = read_certificate(identity.certificate) if identity else None
+        source = self._survey.choice.source
+        made_on = str(self._frame.inventory.servers[0]) if self._survey.choice.kind == GENERATE else ""
+        shown = f"{kind.signature_algorithm} {kind.key_bits}, since {kind.not_before:%Y-%m-%d}" if kind else self._survey.signature
+        return words.Estate(self._frame.server_url, shown, source, made_on)
+
+    def _closing(self, facts: Facts, seconds: float) -> list[str]:
+        foreign = sum(len(edge.evidence.disk.pins() - {facts.old, facts.new}) for edge in facts.roster if edge.evidence.disk)
+        lines = words.closing_lines(facts, foreign)
+        if phase.is_reached(facts):
+            return [*lines, *([words.RUNBOOK] if facts.others is None else []), words.last_line(facts, seconds)]
+        for verdict in phase.outlook(facts):
+            if not verdict.allowed:
+                lines += words.refusal_lines(facts, verdict, self._frame.back)
+                break
+        else:
+            lines += words.standing_lines(facts, self._frame.back)
+        return [*lines, words.last_line(facts, seconds)]
+
+
+def words_of(facts: Facts) -> tuple[str, str]:
+    return facts.old, facts.new or "one that is yet to be made"
+
+
+def _aims() -> dict[str, Any]:
+    """Nobody: a play is aimed at somebody only by a gate that says so."""
+    return {name: NOBODY for name in ("read", "prepare", "visit", "switch", "nodes", "verify", "remove")}
+
+
+def _to_check(facts: Facts) -> list[str]:
+    """The records whose health decides about removing the old certificate; none when there is nothing to remove."""
+    if not any(isinstance(step, Contract) for step in phase.useful_steps(facts)):
+        return []
+    return [record.id for edge in facts.roster for record in edge.edge.records if not record.is_disabled]
+
+
+def _by_host(names: Sequence[str]) -> dict[str, list[str]]:
+    hosts: dict[str, list[str]] = {}
+    for name in names:
+        host, _slash, instance = name.rpartition("/")
+        hosts.setdefault(host, []).append(instance)
+    return hosts
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

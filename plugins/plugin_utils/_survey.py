@@ -1,0 +1,304 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""What a gate sees: the Server's records, its nodes, every Tentacle on the wire, the store, and what this run's visits registered.
+
+Everything is read at the moment of judging (decisions 8); nothing here concludes anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ansible_collections.octofleet.octopus.plugins.module_utils import _certificate, _thumbprint
+from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet import edges as fleet
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet import evidence
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import Roster, build_roster
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import endpoint as endpoints
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import probe
+from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.client import OctopusClient
+from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.records import MachineRecord
+from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import choose
+from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import EdgeFacts, Facts, NodeFacts, OtherServer, PolicyFacts
+from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
+from ansible_collections.octofleet.octopus.plugins.module_utils._server.node import Keys
+from ansible_collections.octofleet.octopus.plugins.module_utils._server.store import Entry
+
+# Registered by the role's tasks; the latest visit of a host is the one that counts.
+VISITS = ("octopus_removal", "octopus_visit", "octopus_reading")
+NODE_PORT = 10943
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What the inventory says, read through hostvars so that every value is templated for its own host."""
+
+    hostvars: Mapping[str, Mapping[str, Any]]
+    tentacles: Sequence[str]
+    servers: Sequence[str]
+
+    def of(self, host: str, variable: str) -> Any:
+        try:
+            return self.hostvars[host].get(variable)
+        except KeyError:
+            return None
+
+    def hosts(self) -> list[fleet.InventoryHost]:
+        return [fleet.InventoryHost(host, tuple(dict.fromkeys(self._addresses(host)))) for host in self.tentacles]
+
+    def node_endpoint(self, host: str) -> str:
+        return str(self.of(host, "octopus_node_endpoint") or fleet.address_of(str(self.of(host, "ansible_host") or host), NODE_PORT))
+
+    def visit(self, host: str) -> fleet.Visit:
+        found = [self.of(host, name) for name in VISITS]
+        made = [result for result in found if result and not result.get("skipped")]
+        return fleet.visit_of(host, made[0] if made else None, float(made[0].get("observed_at") or 0.0) if made else 0.0)
+
+    def _addresses(self, host: str) -> Iterable[str]:
+        yield from (str(address) for address in self.of(host, "octopus_addresses") or ())
+        yield str(self.of(host, "ansible_host") or host)
+        yield host
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the person asked for; see the options of octo_rotation."""
+
+    retire: str | None
+    adopt: str | None
+    back: bool
+    spaces: Sequence[str] | None
+    left_behind: Mapping[str, str]
+    known_servers: Mapping[str, Sequence[str]] | None
+    away_at_most: int
+    limit: str | None
+
+
+class Survey:
+    """One look at everything. ``keys`` is the first Server node; ``password`` opens its store, and without it no key is used."""
+
+    def __init__(self, client: OctopusClient, inventory: Inventory, asked: Asked, keys: Keys | None, password: Secret | None, reads_database: bool) -> None:
+        self._client = client
+        self._inventory = inventory
+        self._asked = asked
+        self._keys = keys
+        self._password = password
+        self._reads_database = reads_database
+
+    # -- the Server
+
+    @cached_property
+    def spaces(self) -> list[Any]:
+        return self._client.spaces()
+
+    @cached_property
+    def machines(self) -> list[MachineRecord]:
+        return [machine for space in self.spaces for machine in self._client.machines(space)]
+
+    @cached_property
+    def nodes(self) -> tuple[NodeFacts, ...]:
+        """REST united with the inventory; the only node of both needs no name (decisions 10)."""
+        listed = [node.name for node in self._client.nodes()]
+        named = {host: str(self._inventory.of(host, "octopus_node_name") or "") for host in self._inventory.servers}
+        if len(listed) == 1 and len(named) == 1 and not any(named.values()):
+            named = {host: listed[0] for host in named}
+        places = {name or host: self._inventory.node_endpoint(host) for host, name in named.items()}
+        at = time.monotonic()
+        sights = probe.sweep([endpoints.parse(place, name) for name, place in places.items()])
+        presented = {sight.endpoint.name: sight.thumbprint for sight in sights}
+        return tuple(
+            NodeFacts(name, presented.get(name), places.get(name), name in listed, name in places, None, at)
+            for name in dict.fromkeys((*places, *listed))
+        )
+
+    def node_of(self, host: str) -> NodeFacts | None:
+        place = self._inventory.node_endpoint(host)
+        return next((node for node in self.nodes if node.endpoint == place), None)
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        return self._keys.entries() if self._keys else []
+
+    @cached_property
+    def identities(self) -> dict[str, _certificate.Identity]:
+        """The store's certificates by thumbprint: those that open, have their key and are what their name says (I11)."""
+        opened: dict[str, _certificate.Identity] = {}
+        for entry in self.entries if self._password else ():
+            try:
+                identity = _certificate.open_pfx(entry.pfx or b"", self._password, f"{entry.thumbprint}.pfx of the store")
+            except OctoError:
+                continue  # it counts as not stored, which the formula names
+            if identity.thumbprint == entry.thumbprint:
+                opened[entry.thumbprint] = identity
+        return opened
+
+    @cached_property
+    def database(self) -> frozenset[str]:
+        """The certificate that the database holds, by its only certain reading, an export (decisions 11); empty: not read."""
+        if not (self._reads_database and self._keys):
+            return frozenset()
+        sealed = self._keys.export()
+        return frozenset((_certificate.open_pfx(sealed.pfx, sealed.password, "the exported certificate").thumbprint,))
+
+    @cached_property
+    def signature(self) -> str:
+        """The signature algorithm that REST names, for the plan."""
+        return self._client.certificate().signature_algorithm or ""
+
+    @cached_property
+    def choice(self) -> choose.Choice:
+        pinned = [entry.canonical for visit in self.visits for instance in visit.instances for entry in instance.trust if entry.canonical]
+        stored = [choose.Stored(entry.thumbprint, entry.note.replaces if entry.note else None) for entry in self.entries if entry.pfx]
+        return choose.choose(
+            self._asked.retire,
+            presented={node.presents for node in self.nodes if node.presents},
+            db=self.database,
+            store=stored,
+            pinned=set(pinned) if pinned else None,
+            adopt=self._asked.adopt,
+            back=self._asked.back,
+        )
+
+    # -- the fleet
+
+    @cached_property
+    def visits(self) -> list[fleet.Visit]:
+        return [self._inventory.visit(host) for host in self._inventory.tentacles]
+
+    @cached_property
+    def _matrix(self) -> tuple[float, list[dict[str, Any]]]:
+        """Every endpoint met with every certificate at hand, a random one and none; without a key, only looked at (decisions 31)."""
+        old, new = self.choice.old, self.choice.new
+        callers = [probe.presenting(name, self.identities[pin]) for name, pin in (("new", new), ("old", old)) if pin and pin in self.identities]
+        if self.database == {new}:
+            callers.reverse()  # the one that is accepted in any case goes last, as the control (decisions 14)
+        places = build_roster(self._records, self.visits, self._inventory.hosts(), ours=self._ours, same_place=self._same_place).endpoints()
+        if callers:
+            callers = [probe.at_random(), probe.without_certificate(), *callers]
+        at = time.monotonic()
+        sights = probe.sweep([endpoints.parse(place, place) for place in places], callers)
+        return at, [
+            {"endpoint": sight.endpoint.name, "identity": sight.identity, "verdict": sight.verdict, "thumbprint": sight.thumbprint} for sight in sights
+        ]
+
+    @cached_property
+    def roster(self) -> Roster:
+        _at, sights = self._matrix
+        presented = {sight["endpoint"]: sight["thumbprint"] for sight in sights if sight["thumbprint"]}
+        return build_roster(
+            self._records, self.visits, self._inventory.hosts(), ours=self._ours, presented=presented, same_place=self._same_place
+        )
+
+    @cached_property
+    def facts(self) -> Facts:
+        at, sights = self._matrix
+        seen = evidence.gather(self.roster.edges, self.visits, sights, at, self._health)
+        busy = self._busy
+        return Facts(
+            old=self.choice.old,
+            new=self.choice.new,
+            db=self.database,
+            nodes=self.nodes,
+            edges=tuple(EdgeFacts(edge, seen[edge.name], next((busy[one.id] for one in edge.records if one.id in busy), None)) for edge in self.roster.edges),
+            now=time.monotonic(),
+            hosts=frozenset(self._inventory.tentacles),
+            blockers=self.roster.blockers,
+            unvisited=self.roster.unvisited,
+            frozen=frozenset(self._earlier("frozen") or ()),
+            spaces_asked=None if self._asked.spaces is None else tuple(self._asked.spaces),
+            spaces_seen=tuple(space.name for space in self.spaces),
+            left_behind=tuple((str(name), str(reason or "")) for name, reason in self._asked.left_behind.items()),
+            limit=self._asked.limit,
+            stored=frozenset(self.identities),
+            policies=self._policies,
+            others=self._others,
+            away_at_most=self._asked.away_at_most,
+        )
+
+    def without_busy(self) -> Survey:
+        """The same look with the Server's records read anew: tasks end, and nothing else here depends on them."""
+        again = Survey(self._client, self._inventory, self._asked, self._keys, self._password, self._reads_database)
+        for name in ("nodes", "entries", "identities", "database", "choice"):
+            again.__dict__[name] = getattr(self, name)
+        return again
+
+    # -- the parts
+
+    @cached_property
+    def _ours(self) -> frozenset[str]:
+        return frozenset(pin for pin in (self.choice.old, self.choice.new) if pin)
+
+    @cached_property
+    def _records(self) -> list[fleet.Record]:
+        return [fleet.record_of(machine) for machine in self.machines]
+
+    @cached_property
+    def _same_place(self) -> dict[str, str]:
+        """Names of records and of the inventory by the address that they resolve to, so that two spellings of one place meet."""
+        names = {name for host in self._inventory.hosts() for name in host.addresses}
+        names |= {machine.address for machine in self.machines if machine.address}
+        directory = endpoints.Directory(5.0)
+        directory.learn(names)
+        found = {name: directory.addresses(endpoints.Endpoint("", name, 0)) for name in names}
+        return {name.lower(): str(addresses[0][1][0]) for name, addresses in found.items() if addresses}
+
+    @cached_property
+    def _health(self) -> dict[str, evidence.Health]:
+        result = self._earlier_result("octopus_health")
+        at = float(result.get("observed_at") or 0.0)
+        presented = frozenset(node.presents or "" for node in self.nodes)
+        return {
+            row["id"]: evidence.Health(_status(row), at, presented)
+            for row in result.get("machines") or ()
+            if row.get("healthy") is not None
+        }
+
+    @cached_property
+    def _busy(self) -> dict[str, str]:
+        """Task by machine id. A record says whether a task is on the machine; its tasks are asked for only then."""
+        found: dict[str, str] = {}
+        for machine in self.machines:
+            tasks = self._client.running_tasks(machine) if machine.in_process else []
+            if tasks:
+                found[machine.id] = tasks[0].id
+        return found
+
+    @cached_property
+    def _policies(self) -> tuple[PolicyFacts, ...]:
+        return tuple(
+            PolicyFacts(policy.name, space.name, policy.deletes_unavailable_after, policy.upgrades_tentacles)
+            for space in self.spaces
+            for policy in self._client.policies(space)
+        )
+
+    @cached_property
+    def _others(self) -> tuple[OtherServer, ...] | None:
+        if self._asked.known_servers is None:
+            return None
+        return tuple(self._other(name, str(where)) for name, places in self._asked.known_servers.items() for where in places)
+
+    def _other(self, name: str, where: str) -> OtherServer:
+        if _thumbprint.is_canonical(where.upper()):
+            return OtherServer(name, where.upper())
+        return OtherServer(f"{name} ({where})", probe.sweep([endpoints.parse(where, name)])[0].thumbprint)
+
+    def _earlier(self, key: str) -> Any:
+        return self._earlier_result("octopus_gate").get(key)
+
+    def _earlier_result(self, name: str) -> Mapping[str, Any]:
+        found = self._inventory.of(self._inventory.servers[0], name)
+        return found if isinstance(found, Mapping) else {}
+
+
+def _status(row: Mapping[str, Any]) -> str:
+    """The Server's word; a machine that it calls healthy by an older contact was not checked."""
+    stale = row["health_status"] in evidence.HEALTHY and not row["healthy"]
+    return "not checked" if stale else str(row["health_status"])
