@@ -155,7 +155,7 @@ SEARCHES: dict[str, tuple[tuple[str, ...], Distortion, dict[str, bool | int], tu
     "M1 disk without process": (("in_process",), same, {}, (2, 2), 7),
     "M2 database without nodes": (("nodes_present_new", "works_with_new"), same, {}, (2, 2), 13),
     "M2 the same for disabled records, which no health check covers": (("nodes_present_new",), same, {"disabled": True}, (2, 2), 13),
-    "M2b one node is enough": ((), see_one_node, {"disabled": True}, (2, 2), 13),
+    "M2b one node is enough": ((), see_one_node, {"disabled": True}, (2, 2), 14),
     "M3 only who answered": (("roster_closed",), same, {"unrecorded": True}, (2, 2), 5),
     "M3 who did not answer is not told": ((), hide_unreached, {"unrecorded": True}, (2, 2), 5),
     "M7 a marker instead of a probe": ((), same, {"keeps_evidence": True, "trusts_markers": True}, (1, 1), 6),
