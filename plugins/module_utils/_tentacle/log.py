@@ -21,7 +21,7 @@ YES, NO, PROBABLY, UNKNOWN = "yes", "no", "probably", "unknown"
 
 # Newest first. Daily archives; a vendor command on the next day moves the lines of a running agent into them.
 _FILES = ("OctopusTentacle.txt", *(f"OctopusTentacle.{number}.txt" for number in range(7)))
-_LINE = re.compile(rb"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ +(?P<pid>\d+) +\d+ [A-Z]+ +(?P<message>.*?)\r?$", re.MULTILINE)
+_LINE = re.compile(rb"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ +(?P<pid>\d+) +\d+ +[A-Z]+  (?P<message>.*?)\r?$", re.MULTILINE)
 _HEADER = b"==== RunAgentCommand ===="  # written at every log level
 _START_UP_BYTES = 1 << 18
 _TRUSTS = re.compile(r"Agent will trust Octopus Servers with the thumbprint: (.+)")
