@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab.server.quirks import QUIRKS as SERVER_QUIRKS
 from lab.wire.quirks import QUIRKS as WIRE_QUIRKS
 
 # Each quirk can be switched off by its name (`quirks_off`): `make proof` does so one by one and expects a test to notice.
@@ -65,7 +66,7 @@ TENTACLE_QUIRKS: Mapping[str, str] = {
     "proxy_off_unless_enabled": "proxy without --proxyEnable=true switches the proxy off.",
     "agent_makes_identity": "An agent without a certificate makes one, stores it and serves it.",
 }
-QUIRKS: Mapping[str, str] = {**TENTACLE_QUIRKS, **WIRE_QUIRKS}
+QUIRKS: Mapping[str, str] = {**TENTACLE_QUIRKS, **WIRE_QUIRKS, **SERVER_QUIRKS}
 
 _HOME_VARIABLE = "TentacleMachineConfigurationHomeDirectory"
 _PLACEHOLDER = "{configuration_home}"

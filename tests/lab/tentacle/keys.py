@@ -13,7 +13,6 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -110,6 +109,8 @@ class MachineKey:
 
     def _generated(self) -> tuple[bytes, bytes]:
         """Key and vector of the machinekey file, `base64(key).base64(iv)`, made when it is not there."""
+        import secrets
+
         path = self._settings.machine_key_file
         try:
             if not path.exists():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import enum
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -168,7 +167,7 @@ def _environment(world: World) -> Iterator[str]:
     yield "  OsBitVersion: x64"
     yield "  Is64BitProcess: True"
     yield f"  CurrentUser: {world.environ.get('USER', 'root')}"
-    yield f"  MachineName: {socket.gethostname()}"
+    yield f"  MachineName: {os.uname().nodename}"
     yield f"  ProcessorCount: {os.cpu_count()}"
     yield f"  CurrentDirectory: {world.cwd}"
     yield f"  TempDirectory: {world.environ.get('TMPDIR', '/tmp')}/"

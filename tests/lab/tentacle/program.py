@@ -15,9 +15,9 @@ from collections.abc import Callable
 from lab.settings import Settings
 from lab.tentacle import commands
 from lab.tentacle.commands.base import Command
-from lab.tentacle.context import Context
-from lab.tentacle.errors import Controlled, Failure, activation_failure, report
 from lab.tentacle.commands.help import general_help
+from lab.tentacle.context import Context
+from lab.tentacle.errors import Controlled, Failure, activation_failure, of_os_error, report
 from lab.tentacle.index import Request
 from lab.tentacle.log import Level, Log
 from lab.tentacle.options import OptionSet
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def run(world: World) -> int:
-    """Run one call; never raises."""
+    """Run one call; every failure becomes words and an exit code."""
     _record(world)
     context = Context(world, Log(world))
     try:
@@ -55,10 +55,16 @@ def run(world: World) -> int:
         context.log.fatal(str(failure))
         return ExitCode.CONTROLLED
     except Failure as failure:
-        context.log.file_only(Level.FATAL, "\n".join(failure.lines()))
-        world.stderr.write(report(failure, context.log_directories))
-        world.stderr.flush()
-        return ExitCode.GENERAL
+        return _terminate(context, failure)
+    except OSError as error:
+        return _terminate(context, of_os_error(error, str(error.filename or "")))
+
+
+def _terminate(context: Context, failure: Failure) -> int:
+    context.log.file_only(Level.FATAL, "\n".join(failure.lines()))
+    context.world.stderr.write(report(failure, context.log_directories))
+    context.world.stderr.flush()
+    return ExitCode.GENERAL
 
 
 def _run(context: Context) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 import json
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
@@ -168,7 +167,7 @@ def one_thumbprint(entries: Sequence[TrustEntry], asked: str) -> str:
 def _entry(fields: dict[str, object]) -> TrustEntry:
     style = fields.get("CommunicationStyle", 0)
     if isinstance(style, str):
-        style = Style.__members__[style] if style in Style.__members__ else Style.NoStyle
+        style = Style.__members__.get(style, Style.NoStyle)
     return TrustEntry(
         thumbprint=str(fields.get("Thumbprint") or ""),
         style=style if isinstance(style, int) else 0,
@@ -188,4 +187,6 @@ def _is_thumbprint(text: str) -> bool:
 
 
 def _new_subscription() -> str:
+    import secrets
+
     return f"poll://{''.join(secrets.choice(_SUBSCRIPTION_ALPHABET) for _ in range(_SUBSCRIPTION_LENGTH))}/"

@@ -28,7 +28,7 @@ class World:
     settings: Settings
     uid: int = field(default_factory=os.geteuid)
     clock: Callable[[], float] = time.time
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], object] = time.sleep
 
     def absolute(self, path: str) -> str:
         """A path as the process would resolve it."""

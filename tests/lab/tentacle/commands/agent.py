@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import signal
-
 from lab.tentacle.commands.base import Command
 from lab.tentacle.errors import Failure
 from lab.tentacle.keys import Certificate
@@ -31,11 +29,7 @@ class RunAgentCommand(Command):
     def _identity(self) -> None:
         """The configured certificate; without one a new one is made, stored and served."""
         configuration, log = self.context.configuration, self.context.log
-        found = configuration.certificate()
-        if found is not None and found.keypair is None and not configuration.no_listen:
-            text = "The X509 certificate provided does not have a private key, and so it cannot be used for listening."
-            raise Failure(text, "System.ArgumentException")
-        if found is not None or not self.context.settings.quirk("agent_makes_identity"):
+        if configuration.certificate() is not None or not self.context.settings.quirk("agent_makes_identity"):
             return
         from lab.wire.certificates import make_certificate
 
@@ -46,11 +40,10 @@ class RunAgentCommand(Command):
 
     def _stay_without_listening(self, failure: Failure) -> int:
         """The service is active and dead: the process waits for its end, as a systemd unit for ever (measured-tentacle.md 11)."""
+        from lab.tentacle import agent
+
         self.context.log.error(
             "The owner of the x509stores is not the current user, please change ownership of the x509stores directory or run with sudo. "
             f"Details: {failure.message}"
         )
-        if self.context.noninteractive:
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-            signal.sigwait({signal.SIGTERM})
-        return 0
+        return agent.wait_for_end(self.context.noninteractive, self.context.settings.quirk)

@@ -16,9 +16,7 @@ from lab.tentacle.configuration import APPLICATIONS, HOME, LISTEN_IP, NO_LISTEN,
 from lab.tentacle.errors import Controlled, Failure, invalid_format, of_os_error
 from lab.tentacle.trust import TrustEntry
 
-_POLLING_HELP = (
-    "The number of polling connections this Tentacle should open to each Octopus Server it polls. Only applies to polling Tentacles."
-)
+_POLLING_HELP = "The number of polling connections this Tentacle should open to each Octopus Server it polls. Only applies to polling Tentacles."
 
 
 class ConfigureCommand(Command):

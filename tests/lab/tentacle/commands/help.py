@@ -22,6 +22,7 @@ class HelpCommand(Command):
     has_instance: ClassVar[bool] = False
     needs_instance: ClassVar[bool] = False
     ignores_unknown: ClassVar[bool] = True
+
     def declare(self) -> None:
         self.value("format=", "The format of the output (text,json). Defaults to text.")
 

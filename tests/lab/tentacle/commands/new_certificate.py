@@ -12,6 +12,10 @@ from lab.tentacle.commands.base import Command
 from lab.tentacle.errors import Controlled, of_os_error
 from lab.tentacle.keys import Certificate
 
+_EXPORTS = (
+    "Exports a new certificate to the specified file as {}, but does not save it to the Tentacle configuration; for use with the "
+    "import-certificate command"
+)
 _CONFLICT = "Invalid command: --{} and --{} cannot be specified together"
 
 
@@ -20,8 +24,8 @@ class NewCertificateCommand(Command):
 
     def declare(self) -> None:
         self.switch("b|if-blank", "Generates a new certificate only if there is none")
-        self.value("e|export-file=", "Exports a new certificate to the specified file as unprotected base64 text, but does not save it to the Tentacle configuration; for use with the import-certificate command")
-        self.value("export-pfx=", "Exports a new certificate to the specified file as a PFX, but does not save it to the Tentacle configuration; for use with the import-certificate command")
+        self.value("e|export-file=", _EXPORTS.format("unprotected base64 text"))
+        self.value("export-pfx=", _EXPORTS.format("a PFX"))
         self.value("pfx-password=", "The password to use for the exported pfx file", sensitive=True)
 
     def start(self) -> int:
@@ -42,9 +46,9 @@ class NewCertificateCommand(Command):
             raise Controlled(_CONFLICT.format("if-blank", "export-pfx"))
         if text_file and pfx_file:
             raise Controlled(_CONFLICT.format("export-file", "export-pfx"))
-        if ("export-file" in self.given or "export-pfx" in self.given) and not (text_file or pfx_file):
-            if not self.context.settings.quirk("blank_export_replaces_identity"):
-                raise Controlled("Please specify the file to export the certificate to.")
+        blank = bool(self.given.keys() & {"export-file", "export-pfx"}) and not (text_file or pfx_file)
+        if blank and not self.context.settings.quirk("blank_export_replaces_identity"):
+            raise Controlled("Please specify the file to export the certificate to.")
 
     def _install(self, blank_only: bool) -> int:
         configuration = self.context.configuration

@@ -12,6 +12,9 @@ from lab.tentacle.commands.base import Command
 from lab.tentacle.errors import Controlled
 from lab.tentacle.service import Systemd
 
+_ALSO = "Only used when --install or --reconfigure are used. Can also be passed via an environment variable"
+_USERNAME = f"Username to run the service under (DOMAIN\\Username format for Windows). {_ALSO} OCTOPUS_SERVICE_USERNAME."
+_PASSWORD = f"Password for the username specified with --username. {_ALSO} OCTOPUS_SERVICE_PASSWORD."
 _ALL = "*"
 _FOR_ALL = {"start", "stop", "restart"}
 
@@ -28,9 +31,9 @@ class ServiceCommand(Command):
         self.switch("restart", "Restart the service if it is running")
         self.switch("reconfigure", "Reconfigure the service")
         self.switch("install", "Install the service")
-        self.value("username|user=", "Username to run the service under (DOMAIN\\Username format for Windows). Only used when --install or --reconfigure are used. Can also be passed via an environment variable OCTOPUS_SERVICE_USERNAME.")
+        self.value("username|user=", _USERNAME)
         self.switch("uninstall", "Uninstall the service")
-        self.value("password=", "Password for the username specified with --username. Only used when --install or --reconfigure are used. Can also be passed via an environment variable OCTOPUS_SERVICE_PASSWORD.", sensitive=True)
+        self.value("password=", _PASSWORD, sensitive=True)
         self.value("dependOn=", "")
 
     def start(self) -> int:

@@ -14,6 +14,11 @@ from lab.tentacle.commands.base import Command
 from lab.tentacle.commands.instances import output_format
 from lab.tentacle.errors import Failure, of_os_error
 
+_SPACE = (
+    "The space from which the server data configuration will be retrieved for, - e.g. 'Finance Department' where Finance Department is the "
+    "name of an existing space. The default space will be used by default if no space is specified."
+)
+
 
 class ShowThumbprintCommand(Command):
     """Print the thumbprint, without a newline. Loads the certificate for it."""
@@ -48,7 +53,7 @@ class ShowConfigurationCommand(Command):
 
     def declare(self) -> None:
         self.value("file=", "Exports the server configuration to a file. If not specified output goes to the console")
-        self.value("space=", "The space from which the server data configuration will be retrieved for, - e.g. 'Finance Department' where Finance Department is the name of an existing space. The default space will be used by default if no space is specified.")
+        self.value("space=", _SPACE)
 
     def start(self) -> int:
         text = json.dumps(self._described(), indent=2, ensure_ascii=False)

@@ -39,9 +39,7 @@ class UpdateTrustCommand(Command):
     def _announce(self, entries: tuple[TrustEntry, ...], old: str, new: str) -> None:
         say = self.context.log.info
         say(f"Updating Octopus servers thumbprint from {old} to {new}")
-        say(
-            f"Finding existing Octopus Server registrations trusting the thumbprint {old} and updating them to trust the thumbprint {new}:"
-        )
+        say(f"Finding existing Octopus Server registrations trusting the thumbprint {old} and updating them to trust the thumbprint {new}:")
         for entry in entries:
             described = f"{entry.kind} {entry.uri} {entry.thumbprint}"
             if entry.thumbprint.lower() == old.lower():
@@ -56,11 +54,11 @@ class ServerCommsCommand(Command):
     resolves_configuration: ClassVar[bool] = True
 
     def declare(self) -> None:
-        self.value("thumbprint=", "The thumbprint of the Octopus Server to configure communication with; if only one Server is trusted, this may be omitted")
+        self.value("thumbprint=", "The thumbprint of the Octopus Server to configure; may be omitted if only one Server is trusted")
         self.value("style=", "The communication style to use with the Octopus Server - either TentacleActive or TentaclePassive")
         self.value("host=", "When using active communication, the host name of the Octopus Server")
         self.value("port=", "When using active communication, the communications port of the Octopus Server; the default is 10943")
-        self.value("web-socket=", "When using active communication over websockets, the address of the Octopus Server, eg 'wss://example.com/OctopusComms'")
+        self.value("web-socket=", "The address of the Octopus Server for active communication over websockets, eg 'wss://example.com/OctopusComms'")
 
     def start(self) -> int:
         configuration, settings = self.context.configuration, self.context.settings
