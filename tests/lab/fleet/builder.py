@@ -204,12 +204,18 @@ class Fleet:
                 (folder / "container.json").write_text(json.dumps({"unit": node.unit, "environment": environment}), encoding="utf-8")
 
     def _start(self) -> None:
-        """Servers first, all at once, then wait for each; a configuration that must be whole to start is damaged only afterwards."""
+        """All that listens at once; who polls finds the nodes there. What must be whole to start is damaged afterwards."""
         nodes = [node for server in self.plan.servers for node in server.nodes]
         running = [tentacle for tentacle in self.plan.tentacles if tentacle.runs]
-        for unit in (*(node.unit for node in nodes), *(tentacle.unit for tentacle in running)):
+        polling = [tentacle for tentacle in running if tentacle.polling]
+        listeners = {(node.address, node.comms_port): node.unit for node in nodes}
+        listeners |= {(each.address, each.port): each.unit for each in running if not each.polling}
+        for unit in listeners.values():
             self.manager.start(unit)
-        readiness.await_fleet(self.folders, nodes, running)
+        readiness.await_listeners(self.folders, listeners)
+        for tentacle in polling:
+            self.manager.start(tentacle.unit)
+        readiness.await_polling(self.server.nodes, [each for each in polling if each.trusts(MAIN)])
 
     def _describe(self) -> None:
         machine_id = "/etc/machine-id" if self.spec.executable else None

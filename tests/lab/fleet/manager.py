@@ -31,10 +31,12 @@ def _short(path: Path) -> Iterator[str]:
 
 
 def listening_socket(path: Path) -> socket.socket:
-    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with _short(path) as address:
+    """Who sees the socket's name can connect: it gets its name when it listens."""
+    door, unnamed = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), path.with_suffix(".new")
+    with _short(unnamed) as address:
         door.bind(address)
     door.listen(64)
+    unnamed.rename(path)
     return door
 
 

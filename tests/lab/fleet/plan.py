@@ -148,8 +148,9 @@ class Plan:
         for number in range(spec.polling):
             plan.make_polling(plan.add_tentacle(f"poll-{number + 1:02}"))
         listening = [tentacle for tentacle in plan.tentacles if not tentacle.polling]
-        for number in range(spec.foreign):
-            plan.trust_foreign(listening[number * len(listening) // spec.foreign])
+        foreign = min(spec.foreign, len(listening))
+        for number in range(foreign):
+            plan.trust_foreign(listening[number * len(listening) // foreign])
         return plan
 
     def server(self, name: str) -> Server:

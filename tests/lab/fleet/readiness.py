@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lab.fleet.folders import Folders
-from lab.fleet.plan import MAIN, Node, Tentacle
+from lab.fleet.plan import Node, Tentacle
 from lab.waiting import until
 from lab.witness.loop import Loop
 from lab.witness.queues import ask_queue
@@ -25,18 +25,19 @@ class NotReady(Exception):
     """Something did not come up in time."""
 
 
-def await_fleet(folders: Folders, nodes: Sequence[Node], tentacles: Sequence[Tentacle]) -> None:
-    """Every listener presents a certificate; every polling Tentacle collects a request at every node."""
-    wanted = {(node.address, node.comms_port): node.unit for node in nodes}
-    wanted |= {(each.address, each.port): each.unit for each in tentacles if not each.polling}
-    missing = _await_listeners(set(wanted))
+def await_listeners(folders: Folders, units: Mapping[tuple[str, int], str]) -> None:
+    """Every address presents a certificate; NotReady with the last words of the units that do not."""
+    missing = _await_listeners(set(units))
     if missing:
-        units = sorted(wanted[address] for address in missing)
-        words = "\n".join(f"{unit}: {_last_words(folders, unit)}" for unit in units)
-        raise NotReady(f"Not up within {_PATIENCE:g} s: {', '.join(units)}.\n{words}")
-    main = [node for node in nodes if node.name.startswith("node-")]
+        late = sorted(units[address] for address in missing)
+        words = "\n".join(f"{unit}: {_last_words(folders, unit)}" for unit in late)
+        raise NotReady(f"Not up within {_PATIENCE:g} s: {', '.join(late)}.\n{words}")
+
+
+def await_polling(nodes: Sequence[Node], tentacles: Sequence[Tentacle]) -> None:
+    """Every polling Tentacle collects a request at every node, but one that never can (its pin is in lower case)."""
     for each in tentacles:
-        for node in main if each.polling and each.trusts(MAIN) and not any(trust.lower for trust in each.trust) else ():
+        for node in nodes if not any(trust.lower for trust in each.trust) else ():
             until(lambda url=node.url, uri=each.uri: ask_queue(url, uri, 1.0).collected, _PATIENCE, what=f"{each.id} at {node.name}")  # type: ignore[misc]
 
 

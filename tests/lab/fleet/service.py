@@ -17,10 +17,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from lab.fleet.processes import signal_group
+from lab.fleet.processes import birth, signal_group
 from lab.fleet.units import Definition
 
 _NO_SUCH_PROGRAM = 203  # systemd's EXIT_EXEC: the fork succeeded, the exec did not
+# A crash loop at full speed would take a core away from everything else, the witness first: quick failures double the delay.
+_QUICK_US, _LONGEST_DELAY = 10_000_000, 1.0
 _CLEAN_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE})
 
 
@@ -55,6 +57,7 @@ class Life:
     pid: int
     started_us: int
     started_monotonic_us: int
+    birth: int | None = None
     ended_us: int = 0
     ended_monotonic_us: int = 0
     code: str = ""  # exited | killed
@@ -75,6 +78,7 @@ class Service:
     since_us: int = 0
     since_monotonic_us: int = 0
     _stopped: list[Callable[[], None]] = field(default_factory=list)
+    _failures: int = 0  # quick ones, one after the other
     _turn: int = 0  # timers that were set for an earlier phase find another number and do nothing
 
     @property
@@ -110,10 +114,10 @@ class Service:
             process = self.hands.launch(self.definition)
         except OSError:
             now, monotonic = _clocks()
-            self.life = Life(None, 0, now, monotonic, now, monotonic, "exited", _NO_SUCH_PROGRAM)
+            self.life = Life(None, 0, now, monotonic, None, now, monotonic, "exited", _NO_SUCH_PROGRAM)
             self._ended_by_itself(clean=False)
             return
-        self.life = Life(process, process.pid, *_clocks())
+        self.life = Life(process, process.pid, *_clocks(), birth(process.pid))
         self.result = "success"
         self._enter(Phase.RUNNING)
         self.hands.watch(process, self._ended)
@@ -143,9 +147,15 @@ class Service:
         self.result = "success" if clean else self._verdict()
         if self.definition.restart == "always" or (self.definition.restart == "on-failure" and not clean):
             self._enter(Phase.WAITING)
-            self._after(self.definition.restart_delay, self._again)
+            self._after(self._delay(), self._again)
         else:
             self._enter(Phase.DEAD if clean else Phase.FAILED)
+
+    def _delay(self) -> float:
+        life, delay = self.life, self.definition.restart_delay
+        quick = life is not None and life.ended_monotonic_us - life.started_monotonic_us < _QUICK_US
+        self._failures = self._failures + 1 if quick else 1
+        return max(delay, min(_LONGEST_DELAY, delay * 2.0 ** (self._failures - 1)))
 
     def _again(self) -> None:
         self.restarts += 1

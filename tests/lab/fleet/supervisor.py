@@ -29,7 +29,7 @@ from typing import Any
 
 from lab.fleet.folders import Folders
 from lab.fleet.manager import listening_socket
-from lab.fleet.processes import birth, signal_group, start
+from lab.fleet.processes import signal_group, start
 from lab.fleet.service import Phase, Service, environment_of, unknown
 from lab.fleet.units import Definition, full_name, read_unit, stamp_of
 
@@ -102,8 +102,7 @@ class Supervisor:
         self._selector.register(handle, selectors.EVENT_READ, readable)
 
     def later(self, seconds: float, act: Callable[[], None]) -> None:
-        scale = float(self.folders.settings().get("time_scale", 1.0))
-        heapq.heappush(self._timers, (time.monotonic() + seconds * scale, next(self._number), act))
+        heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._number), act))
 
     def tell(self, event: str, service: Service) -> None:
         """For the witness and the tests: what happened to which process, and how many restarts were ordered."""
@@ -237,7 +236,7 @@ def _snapshot(service: Service) -> dict[str, Any]:
     return {
         "state": service.phase.value[0],
         "pid": service.pid,
-        "birth": birth(service.pid) if service.pid else None,
+        "birth": life.birth if life is not None and service.pid else None,
         "started_monotonic_us": life.started_monotonic_us if life is not None else 0,
         "orders": service.orders,
     }

@@ -34,13 +34,17 @@ class Loop:
         self._selector = selectors.DefaultSelector()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._number = itertools.count()
+        self._talking = 0
         self._ending = False
 
     def at(self, when: float, act: Callable[[], None]) -> None:
         heapq.heappush(self._timers, (when, next(self._number), act))
 
     def begin(self, conversation: Conversation, limit: float, done: Done) -> None:
+        if self._ending:
+            return
         opened = _Open(conversation, done)
+        self._talking += 1
         self.at(time.monotonic() + limit, lambda: self._late(opened))
         self._advance(opened)
 
@@ -49,10 +53,11 @@ class Loop:
         self._selector.register(descriptor, selectors.EVENT_READ, act)
 
     def end(self) -> None:
+        """Begin nothing more; :meth:`run` returns when what has begun has ended: a cut conversation would leave an error in a log."""
         self._ending = True
 
     def run(self) -> None:
-        while not self._ending:
+        while self._talking or not self._ending:
             now = time.monotonic()
             while self._timers and self._timers[0][0] <= now:
                 heapq.heappop(self._timers)[2]()
@@ -89,4 +94,5 @@ class Loop:
 
     def _finish(self, opened: _Open, sight: Sight) -> None:
         opened.over = True
+        self._talking -= 1
         opened.done(sight)

@@ -27,7 +27,7 @@ from lab.witness.wire import Said, Sight, anonymous, ask, look
 
 _NODE_LOOK = 0.2  # seconds between two looks at a node's port
 _POLLING_PERIOD = 1.0
-_PATIENCE = 3.0  # seconds for one conversation
+_PATIENCE = 5.0  # seconds for one conversation: who needs longer to answer is away, whatever the answer would have been
 _PUBLISH = 0.5
 _RECORDS = 1.0
 _SETTLED_US = 3_000_000  # a polling Tentacle or a node that runs for less has not had its chance to meet the other
@@ -49,6 +49,7 @@ class Watch:
         self._scene, self._folders, self._period = scene, folders, 1.0 / rate
         self._loop, self._queues, self._processes = Loop(), Queues(), Processes(folders.units_state)
         self._began = time.monotonic()
+        self._ended: float | None = None
         self._archives = {name: Archive(path) for name, path in scene.databases.items()}
         self._anonymous = anonymous()
         self._presents: dict[tuple[str, str], str] = {}
@@ -77,7 +78,8 @@ class Watch:
         return self.report(final=True)
 
     def end(self) -> None:
-        """From a signal handler: the next turn of the loop is the last."""
+        """From a signal handler: conversations that have begun are finished, but what is not looked at from now on is no gap."""
+        self._ended = time.monotonic()
         self._loop.end()
         os.write(self._wake, b".")
 
@@ -200,7 +202,7 @@ class Watch:
         self._loop.at(time.monotonic() + _PUBLISH, self._publish)
 
     def report(self, final: bool) -> dict[str, Any]:
-        now = time.monotonic()
+        now = self._ended or time.monotonic()
         edges = {
             edge.id: {"server": edge.server, "node": edge.node, "style": edge.style, **self._ledgers[edge.id].report(now)}
             for edge in self._scene.edges

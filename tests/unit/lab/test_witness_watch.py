@@ -171,7 +171,7 @@ def test_a_process_that_is_stopping_looks_like_a_refusal_but_is_none(stage: Stag
     stage.start()
     until(lambda: stage.samples("one", verdict) > 3)
     counts = stage.end()["edges"]["one"]["samples"]
-    assert counts == {**dict.fromkeys(counts, 0), verdict: counts[verdict]}
+    assert {name for name, count in counts.items() if count} <= {verdict, "not_sampled"}  # until the node has been looked at
 
 
 def test_it_ends_with_the_fleet(stage: Stage) -> None:
