@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from typing import Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import (
     KUBERNETES,
@@ -156,10 +156,33 @@ class _Matcher:
             if host.name not in by_host or by_host[host.name].outcome != "ok"
         )
         self._machines = _machines([instance for host in hosts if host.name in by_host for instance in by_host[host.name].instances])
+        self._index()
         self._sites: List[_Site] = []
         self._found: Dict[int, Instance] = {}  # position of the site -> its instance
+        self._taken_at: Tuple[int, FrozenSet[str]] = (0, frozenset())
         self._blockers: List[Blocker] = []
         self._notes: List[Blocker] = []
+
+    def _index(self) -> None:
+        """By what the passes look for, so that 5,000 records do not each walk past 5,000 machines."""
+        self._listening_at: Dict[Tuple[str, int], List[Instance]] = {}
+        self._torn_at: Dict[str, List[Instance]] = {}
+        self._holding: Dict[str, List[Instance]] = {}
+        self._polling_as: Dict[str, List[Instance]] = {}
+        for machine in self._machines:
+            for place in self._places(machine):
+                if not machine.readable:
+                    self._torn_at.setdefault(place, []).append(machine)
+                elif machine.listens and machine.port:
+                    self._listening_at.setdefault((place, machine.port), []).append(machine)
+            if machine.readable and machine.thumbprint:
+                self._holding.setdefault(machine.thumbprint, []).append(machine)
+            for subscription in {entry.subscription for entry in machine.trust if entry.subscription}:
+                self._polling_as.setdefault(subscription, []).append(machine)
+        self._unvisited_in: Dict[str, List[str]] = {}
+        for host, _why in self._unvisited:
+            for place in {self._place(name) for name in self._addresses[host]}:
+                self._unvisited_in.setdefault(place, []).append(host)
 
     def take(self, site: _Site) -> None:
         self._sites.append(site)
@@ -188,9 +211,7 @@ class _Matcher:
                 self._found[place] = found[0]
 
     def _by_subscription(self, site: _Site) -> List[Instance]:
-        if not site.subscription:
-            return []
-        return [machine for machine in self._machines if any(entry.subscription == site.subscription for entry in machine.trust)]
+        return self._polling_as.get(site.subscription or "", [])
 
     def _by_endpoint_and_thumbprint(self, site: _Site) -> List[Instance]:
         known = site.thumbprints() | {self._presented.get(site.endpoint or "", "")}
@@ -198,32 +219,31 @@ class _Matcher:
 
     def _by_wire(self, site: _Site) -> List[Instance]:
         """The only machine that holds the certificate seen (or recorded, if nothing was seen) at the address, unless it is taken."""
-        if site.endpoint is None:
-            return []
-        seen = self._presented.get(site.endpoint)
-        known = frozenset((seen,)) if seen else site.thumbprints()
-        holders = [machine for machine in self._machines if machine.readable and machine.listens and machine.thumbprint in known]
-        taken = {instance.label for instance in self._found.values()}
-        return holders if len(holders) == 1 and holders[0].label not in taken else []
+        holders = [machine for machine in self._holders(site) if machine.listens] if site.endpoint else []
+        return holders if len(holders) == 1 and holders[0].label not in self._taken() else []
 
     def _by_endpoint(self, site: _Site) -> List[Instance]:
         """An instance at the very address that is torn, or whose certificate differs from the record: the record is stale."""
-        taken = {instance.label for instance in self._found.values()}
-        there = self._at(site) or ([machine for machine in self._machines if self._torn_there(machine, site)] if site.endpoint else [])
-        return [machine for machine in there if machine.label not in taken]
+        if site.endpoint is None:
+            return []
+        there = self._at(site) or self._torn_at.get(self._place(split_address(site.endpoint)[0]), [])
+        return [machine for machine in there if machine.label not in self._taken()]
 
     def _at(self, site: _Site) -> List[Instance]:
         if site.endpoint is None:
             return []
         host, port = split_address(site.endpoint)
-        return [
-            machine
-            for machine in self._machines
-            if machine.readable and machine.listens and machine.port == port and self._place(host) in self._places(machine)
-        ]
+        return self._listening_at.get((self._place(host), port), [])
 
-    def _torn_there(self, machine: Instance, site: _Site) -> bool:
-        return not machine.readable and self._place(split_address(site.endpoint or ":0")[0]) in self._places(machine)
+    def _holders(self, site: _Site) -> List[Instance]:
+        seen = self._presented.get(site.endpoint or "")
+        return [machine for thumbprint in ({seen} if seen else site.thumbprints()) for machine in self._holding.get(thumbprint, [])]
+
+    def _taken(self) -> FrozenSet[str]:
+        """Labels of the instances that have a site; computed once a pass."""
+        if len(self._found) != self._taken_at[0]:
+            self._taken_at = (len(self._found), frozenset(instance.label for instance in self._found.values()))
+        return self._taken_at[1]
 
     def _place(self, host: str) -> str:
         return self._same_place.get(host.lower(), host.lower())
@@ -236,13 +256,13 @@ class _Matcher:
 
     def _edges_of_sites(self) -> Tuple[Edge, ...]:
         edges: List[Edge] = []
-        seen: List[str] = []
+        seen: Set[str] = set()
         for place, site in enumerate(self._sites):
             edge = self._matched(site, self._found[place]) if place in self._found else self._unmatched(site)
             if edge is None:
                 continue
             edge = replace(edge, is_further=bool(edge.host) and edge.label in seen)
-            seen.append(edge.label)
+            seen.add(edge.label)
             edges.append(edge)
             if len(site.records) > 1:
                 labels = ", ".join(record.label for record in site.records)
@@ -279,16 +299,12 @@ class _Matcher:
     def _unvisited_at(self, site: _Site) -> List[str]:
         if site.endpoint is None:
             return []
-        place = self._place(split_address(site.endpoint)[0])
-        return [host for host, _why in self._unvisited if place in {self._place(name) for name in self._addresses[host]}]
+        return self._unvisited_in.get(self._place(split_address(site.endpoint)[0]), [])
 
     def _why_unmatched(self, site: _Site) -> Blocker:
         where = site.endpoint or f"subscription {site.subscription}"
-        seen = self._presented.get(site.endpoint or "")
-        known = frozenset((seen,)) if seen else site.thumbprints()
-        holders = [machine.label for machine in self._machines if machine.thumbprint in known]
-        if site.subscription:
-            holders = [machine.label for machine in self._by_subscription(site)]
+        candidates = self._by_subscription(site) if site.subscription else self._holders(site)
+        holders = [machine.label for machine in candidates]
         if holders:
             seen = f"{site.label} at {where} could be {', '.join(holders)} by its certificate, but which one is not certain by the address"
             return Blocker(
@@ -307,10 +323,9 @@ class _Matcher:
 
     def _edges_of_instances(self) -> Tuple[Edge, ...]:
         """Instances that no record names: covered by the wire alone (decision 17), if they trust a certificate of this rotation."""
-        taken = {instance.label for instance in self._found.values()}
         edges: List[Edge] = []
         for instance in self._machines:
-            if instance.label in taken or self._is_stranger(instance):
+            if instance.label in self._taken() or self._is_stranger(instance):
                 continue
             ways = {entry.style for entry in instance.trust if entry.canonical in self._ours}
             style = LISTENING if ways <= {LISTENING} else sorted(ways - {LISTENING})[0]
@@ -322,8 +337,7 @@ class _Matcher:
         return tuple(edges)
 
     def _is_stranger(self, instance: Instance) -> bool:
-        taken = {found.label for found in self._found.values()}
-        return instance.label not in taken and instance.readable and not instance.pins() & self._ours
+        return instance.label not in self._taken() and instance.readable and not instance.pins() & self._ours
 
     def _remark_twins(self, edges: Sequence[Edge]) -> None:
         by_certificate: Dict[str, List[str]] = {}

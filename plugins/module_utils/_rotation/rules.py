@@ -52,7 +52,8 @@ def narrow(facts: Facts, step: Step) -> Tuple[Verdict, Tuple[Clause, ...]]:
     single = {clause.__name__ for clause in _OF_ONE_EDGE}
     against = tuple(clause for clause in allowed(facts, step).refusals() if clause.code in single)
     out = {name for clause in against for name in clause.edges}
-    kept = tuple(name for name in step.edges if not out & {name, *(edge.name for edge in _named(facts, (name,)))})
+    out |= {name for edge in facts.edges if edge.name in out for name in (edge.edge.label, f"{edge.edge.host}/*")}
+    kept = tuple(name for name in step.edges if name not in out)
     return allowed(facts, replace(step, edges=kept)), against
 
 
@@ -180,11 +181,9 @@ def all_expandable(facts: Facts, _step: Step) -> Clause:
 def in_roster(facts: Facts, step: Step) -> Clause:
     """A step acts on named edges of the roster, or on hosts of the inventory that were not visited yet (I8)."""
     asked = step.edges if isinstance(step, (Expand, Contract)) else ()
-    faults = [
-        Fault(name, "it is not in the roster", "Name a Tentacle of the roster.")
-        for name in asked
-        if not _named(facts, (name,)) and not (isinstance(step, Expand) and _is_host(facts, name))
-    ]
+    known = {name for edge in facts.edges for name in (edge.name, edge.edge.label, f"{edge.edge.host}/*")}
+    known |= {f"{host}/*" for host in facts.hosts} if isinstance(step, Expand) else set()
+    faults = [Fault(name, "it is not in the roster", "Name a Tentacle of the roster.") for name in asked if name not in known]
     behind = [edge for edge in _named(facts, asked) if facts.is_left_behind(edge)]
     faults += [Fault(edge.name, "it is left behind by octopus_leave_behind", "Leave it out of the step.") for edge in behind]
     return _clause("in_roster", "The step names what is not in the roster", faults)
@@ -464,10 +463,6 @@ def _named(facts: Facts, names: Sequence[str]) -> Tuple[EdgeFacts, ...]:
     whole = {name[:-2] for name in names if name.endswith("/*")}
     asked = frozenset(names)
     return tuple(edge for edge in facts.edges if edge.name in asked or edge.edge.label in asked or edge.edge.host in whole)
-
-
-def _is_host(facts: Facts, name: str) -> bool:
-    return name.endswith("/*") and name[:-2] in facts.hosts
 
 
 def _presents(thumbprint: Optional[str]) -> str:

@@ -210,10 +210,23 @@ def left_in(facts: Facts) -> str:
         if count
     ]
     known = f"{', '.join(parts)}. " if parts else ""
+    return f"Nothing was changed by this step. {known}{_how_safe(facts)}"
+
+
+def _how_safe(facts: Facts) -> str:
+    """I2 in words, by what was seen: who is cut off now, and who would be after a restart."""
+    shown = frozenset(node.presents for node in facts.nodes if node.presents) | facts.db
+    pins = [pin for pin in (facts.old, facts.new) if pin in shown and pin]
     cut_off = [edge.name for edge in facts.roster if phase.state_of(facts, edge) == phase.LOCKED_OUT]
     if cut_off:
-        return f"Nothing was changed by this step. {known}Locked out now: {_names(cut_off)}; going on or back repairs that."
-    return f"Nothing was changed by this step. {known}Nobody is locked out, and it is safe to leave it as it is."
+        return f"Locked out now: {_names(cut_off)}. Going on or back repairs that."
+    at_risk = [edge.name for edge in facts.roster if any(edge.on_disk(pin) is False for pin in pins)]
+    if at_risk:
+        return f"A restart would lock out {_names(at_risk)}. Going on or back repairs that."
+    unseen = [edge.name for edge in facts.roster if edge.evidence.disk is None]
+    if unseen:
+        return f"Nobody that could be read is locked out; not read: {_names(unseen)}."
+    return "Nobody is locked out, and it is safe to leave it as it is."
 
 
 def _fault_lines(faults: Sequence[Fault], indent: str) -> List[str]:
@@ -235,9 +248,11 @@ def status_line(facts: Facts) -> str:
     states = Counter(phase.state_of(facts, edge) for edge in facts.roster)
     verdicts = phase.outlook(facts)
     may = _unique(_KIND[verdict.step.kind] for verdict in verdicts if verdict.allowed)
-    may_not = _unique(f"{_KIND[verdict.step.kind]} ({_first(verdict)})" for verdict in verdicts if not verdict.allowed)
-    return f"Phase {phase.phase_of(facts)} (derived): {_states(states, len(facts.roster))}. Next allowed: {', '.join(may) or 'nothing'}." + (
-        f" Not allowed: {'; '.join(may_not)}." if may_not else ""
+    refused = next((f"{_KIND[verdict.step.kind]} ({_first(verdict)})" for verdict in verdicts if not verdict.allowed), "")
+    nothing = "to stage a new certificate" if facts.new is None else "nothing"
+    return (
+        f"Phase {phase.phase_of(facts)} (derived): {_states(states, len(facts.roster))}. "
+        f"Next allowed: {', '.join(may) or nothing}.{f' Not allowed: {refused}.' if refused else ''}"
     )
 
 
