@@ -19,6 +19,7 @@ class ActionModule(OctoAction):
     _supports_async = False
 
     def act(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        del task_vars  # the fleet is in the options, whichever hosts the play has
         _validation, args = self.validate_argument_spec(argument_spec=options.SPEC)
         limits = options.limits(args)
         endpoints = options.endpoints(args["endpoints"])
@@ -33,5 +34,8 @@ class ActionModule(OctoAction):
         except OSError as error:
             raise OctoError(f"The PFX {path} cannot be read on the controller: {error.strerror}.") from None
         if data.startswith(b"$ANSIBLE_VAULT"):
-            raise OctoError(f"The PFX {path} is encrypted with Ansible Vault. A PFX is encrypted by its own password: leave the file as it is and put the password into the vault.")
+            raise OctoError(
+                f"The PFX {path} is encrypted with Ansible Vault. A PFX is encrypted by its own password: "
+                "leave the file as it is, and put its password into the vault."
+            )
         return data

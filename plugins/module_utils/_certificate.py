@@ -147,7 +147,7 @@ def _dotted(node: _Node) -> str:
             numbers.append(value)
             value = 0
     first = min(numbers[0] // 40, 2)
-    return ".".join(map(str, [first, numbers[0] - 40 * first] + numbers[1:]))
+    return ".".join(map(str, [first, numbers[0] - 40 * first, *numbers[1:]]))
 
 
 def _time(node: _Node) -> datetime:
@@ -234,8 +234,8 @@ def require_cryptography() -> None:
     """OctoError that names the Python and the package where identities cannot be handled."""
     if _MISSING is not None:
         raise OctoError(
-            f"Private keys need the Python package 'cryptography', which {sys.executable} (Python {sys.version.split()[0]}) cannot import: {_MISSING}. "
-            f"Install it there: {sys.executable} -m pip install 'cryptography>=42'."
+            f"Private keys need the Python package 'cryptography', which {sys.executable} (Python {sys.version.split()[0]}) cannot import: "
+            f"{_MISSING}. Install it there: {sys.executable} -m pip install 'cryptography>=42'."
         )
 
 
@@ -251,11 +251,14 @@ def open_pfx(data: bytes, password: Optional[Secret], what: str = "the PFX") -> 
     if key is None:
         raise OctoError(f"{_start(what)} holds no private key, only certificates. Export it again together with its private key.")
     if not isinstance(key, rsa.RSAPrivateKey):
-        kind = "an EC" if isinstance(key, ec.EllipticCurvePrivateKey) else "another kind of"
-        raise OctoError(f"{_start(what)} holds {kind} key. Octopus Server and Tentacle take RSA keys only (halibut-wire 7.1): use an RSA key of 2048 bits or more.")
+        kind = "an EC" if isinstance(key, ec.EllipticCurvePrivateKey) else "no RSA"
+        raise OctoError(
+            f"{_start(what)} holds {kind} key. Octopus Server and Tentacle take RSA keys only: use an RSA key of {LEAST_RSA_BITS} bits or more."
+        )
     if key.key_size < LEAST_RSA_BITS:
         raise OctoError(
-            f"{_start(what)} holds an RSA key of {key.key_size} bits. TLS refuses keys below {LEAST_RSA_BITS} bits, and every handshake would fail: use 2048 bits or more.",
+            f"{_start(what)} holds an RSA key of {key.key_size} bits. TLS refuses keys below {LEAST_RSA_BITS} bits, and every handshake would fail: "
+            f"use {LEAST_RSA_BITS} bits or more.",
             key_bits=key.key_size,
         )
     return Identity(key, _leaf(content, key, what))
@@ -289,11 +292,14 @@ def _refuse_unless_pfx(data: bytes, what: str) -> None:
         raise OctoError(f"{_start(what)} is empty.")
     if b"-----BEGIN " in data[:4096]:
         raise OctoError(
-            f"{_start(what)} is PEM text, not a PFX (PKCS#12) file. Make one of it: openssl pkcs12 -export -in certificate.pem -inkey key.pem -out certificate.pfx"
+            f"{_start(what)} is PEM text, not a PFX (PKCS#12) file. "
+            "Make one of it: openssl pkcs12 -export -in certificate.pem -inkey key.pem -out certificate.pfx"
         )
     content, missing = _content(data)
     if content[:1] == bytes([_SEQUENCE]):
-        raise OctoError(f"{_start(what)} looks like a bare certificate without its private key, not like a PFX (PKCS#12) file. Export it together with its private key.")
+        raise OctoError(
+            f"{_start(what)} is no PFX (PKCS#12) file but a bare certificate without its private key. Export it together with its private key."
+        )
     if not content.startswith(_VERSION_3) or missing:
         reason = f"{missing} bytes are missing at its end" if missing else "its bytes do not have that form"
         raise OctoError(f"{_start(what)} is not a PFX (PKCS#12) file: {reason}. Export or copy it again, in binary.")
@@ -313,7 +319,9 @@ def _content(data: bytes) -> Tuple[bytes, int]:
 def _unlock(data: bytes, password: Optional[Secret], what: str) -> pkcs12.PKCS12KeyAndCertificates:
     unprotected = _load(data, None)
     if unprotected is not None and password:
-        raise OctoError(f"{_start(what)} is not protected by a password, but one was given. Is it the file that you meant? Then leave the password out.")
+        raise OctoError(
+            f"{_start(what)} is not protected by a password, but one was given. If it is the file that you meant, leave the password out."
+        )
     if unprotected is not None:
         return unprotected
     if not password:
@@ -342,7 +350,9 @@ def _leaf(content: pkcs12.PKCS12KeyAndCertificates, key: rsa.RSAPrivateKey, what
             return entry.certificate.public_bytes(Encoding.DER)
     if not held:
         raise OctoError(f"{_start(what)} holds a private key and no certificate. Export it again together with its certificate.")
-    raise OctoError(f"{_start(what)} holds a private key that belongs to none of its {len(held)} certificate(s). Export the certificate together with its own key.")
+    raise OctoError(
+        f"{_start(what)} holds a private key that belongs to none of its {len(held)} certificates. Export the certificate together with its own key."
+    )
 
 
 def _key_bytes(key: Any) -> bytes:

@@ -12,6 +12,7 @@ handshake, the size of that flight shows whether our certificate went out, and a
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -22,10 +23,8 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._certificate imp
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import tls as _tls
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.endpoint import Address
 
-try:
+with contextlib.suppress(ImportError):  # told in words by tls.require_openssl()
     from OpenSSL import SSL
-except ImportError:  # told in words by tls.require_openssl()
-    pass
 
 QUESTION = b"MX\r\n\r\nMX-CLIENT 1.0\r\n\r\n"  # preamble and identity: one write, or Nagle adds 40 ms (halibut-wire 1.4)
 ANSWER = b"MX-SERVER 1.0\r\n\r\n"
@@ -45,6 +44,9 @@ DIALLING, SHAKING, ASKING, LEAVING, OVER = range(5)
 _CHUNK = 65536
 _HANDSHAKE, _ALERT = 0x16, 0x15  # the first byte of what a TLS server says
 _SIGNATURE_OF_2048_BITS = 256
+_CLOSED_WITHOUT_A_BYTE = (
+    "the connection was closed without a byte: no TLS port, a load balancer without a server behind it, or a TLS version that is refused"
+)
 _IN_PROGRESS = (0, errno.EINPROGRESS, errno.EWOULDBLOCK)
 _VERDICT_OF = {
     errno.ECONNREFUSED: CONNECTION_REFUSED,
@@ -78,7 +80,22 @@ class Answer(NamedTuple):
 class Call:
     """A connection that is moved on by :meth:`ready` whenever its socket is, and gives its :attr:`answer` before it has left."""
 
-    __slots__ = ("answer", "stage", "wants_write", "_address", "_began", "_caller", "_clock", "_flight", "_heard", "_outbox", "_said", "_seen", "_socket", "_tls")
+    __slots__ = (
+        "_address",
+        "_began",
+        "_caller",
+        "_clock",
+        "_flight",
+        "_heard",
+        "_outbox",
+        "_said",
+        "_seen",
+        "_socket",
+        "_tls",
+        "answer",
+        "stage",
+        "wants_write",
+    )
 
     def __init__(self, caller: Caller, address: Address, context: "SSL.Context", server_name: Optional[bytes], clock: Callable[[], float]) -> None:
         self.answer: Optional[Answer] = None
@@ -251,7 +268,7 @@ class Call:
         elif self._heard:
             self._end(TLS_FAILED, "the connection was closed in the middle of the handshake")
         else:
-            self._end(CLOSED, "the connection was closed without a byte: not a TLS port, a load balancer without a server behind it, or a TLS version that is refused", before_tls=True)
+            self._end(CLOSED, _CLOSED_WITHOUT_A_BYTE, before_tls=True)
 
     # ------------------------------------------------------------------------------------------------ verdicts
 

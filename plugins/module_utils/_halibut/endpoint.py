@@ -12,7 +12,7 @@ import queue
 import re
 import socket
 import threading
-from typing import Callable, Dict, Iterable, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Sequence, Tuple
 from urllib.parse import urlsplit
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
@@ -60,7 +60,7 @@ def is_literal(host: str) -> bool:
 class Directory:
     """Socket addresses by host name: each name is looked up once, several at the same time."""
 
-    def __init__(self, patience: float, look_up: Callable[..., List[Tuple[object, ...]]] = socket.getaddrinfo) -> None:
+    def __init__(self, patience: float, look_up: Callable[..., Sequence[Tuple[Any, ...]]] = socket.getaddrinfo) -> None:
         self._patience = patience
         self._look_up = look_up
         self._found: Dict[str, List[Address]] = {}
@@ -91,7 +91,7 @@ class Directory:
         numeric = _numeric(endpoint.host, endpoint.port)
         if numeric:
             return numeric[:1]
-        return [(family, (address[0], endpoint.port) + tuple(address[2:])) for family, address in self._found.get(endpoint.host, [])]
+        return [(family, (address[0], endpoint.port, *address[2:])) for family, address in self._found.get(endpoint.host, [])]
 
     def reason(self, endpoint: Endpoint) -> str:
         return self._errors.get(endpoint.host) or f"the resolver did not answer within {self._patience:g} s"
@@ -119,8 +119,8 @@ def _numeric(host: str, port: int) -> List[Address]:
         return []
 
 
-def _first_of_each_family(found: Iterable[Tuple[object, ...]]) -> List[Address]:
+def _first_of_each_family(found: Iterable[Tuple[Any, ...]]) -> List[Address]:
     first: Dict[int, Tuple[object, ...]] = {}
     for family, _type, _protocol, _name, address in found:
-        first.setdefault(family, address)  # type: ignore[arg-type]
+        first.setdefault(family, address)
     return list(first.items())

@@ -87,7 +87,9 @@ def _caller(item: Any, read: Callable[[str], bytes]) -> Caller:
         return probe.without_certificate()
     if not isinstance(item, Mapping) or not item.get("pfx") or set(item) - _IDENTITY_KEYS:
         shown = sorted(item) if isinstance(item, Mapping) else item  # values may be secret
-        raise OctoError(f"octo_probe: the identity {shown!r} is neither 'random' nor 'none' nor a dictionary of pfx and, if need be, name and pfx_password.")
+        raise OctoError(
+            f"octo_probe: the identity {shown!r} is neither 'random' nor 'none' nor a dictionary of pfx and, if need be, pfx_password and name."
+        )
     path = str(item["pfx"])
     password = Secret(str(item["pfx_password"])) if item.get("pfx_password") else None
     return probe.presenting(str(item.get("name") or path), open_pfx(read(path), password, f"the PFX {path}"))

@@ -83,7 +83,7 @@ def onlooker(name: str = "identity") -> Caller:
 def sweep(
     endpoints: Sequence[Endpoint],
     callers: Sequence[Caller] = (),
-    limits: Limits = Limits(),
+    limits: Optional[Limits] = None,
     clock: Callable[[], float] = time.monotonic,
     directory: Optional[Directory] = None,
 ) -> List[Sight]:
@@ -94,6 +94,7 @@ def sweep(
     address are met once.
     """
     _tls.require_openssl()
+    limits = limits or Limits()
     callers = list(callers) or [onlooker()]
     _check(callers)
     directory = directory or Directory(limits.connect)
@@ -168,7 +169,8 @@ class _Visit:
         answer = self._heard[turn][1] if turn >= 0 else self._failure or Answer(_call.UNEXPECTED, "the endpoint was not called")
         if answer.verdict == _call.REFUSED and self._control and not self._proven(turn):
             answer = answer._replace(verdict=_call.UNPROVEN, detail=_NO_CONTROL)
-        return Sight(endpoint, caller.name, answer.verdict, answer.thumbprint or None, answer.tls or None, answer.elapsed_ms, answer.detail, answer.certificate)
+        seen = answer.thumbprint or None, answer.tls or None
+        return Sight(endpoint, caller.name, answer.verdict, *seen, answer.elapsed_ms, answer.detail, answer.certificate)
 
     def _proven(self, turn: int) -> bool:
         """Whether an accepted caller met the same certificate after the refusal of that turn."""

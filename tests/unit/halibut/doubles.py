@@ -69,7 +69,8 @@ class Port:
     def settled(self, count: int, patience: float = 10.0) -> list[Meeting]:
         """The meetings, once there are so many and all of them are over."""
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.meetings) >= count and self._now == 0, patience), f"{len(self.meetings)} of {count} meetings"
+            settled = self._changed.wait_for(lambda: len(self.meetings) >= count and self._now == 0, patience)
+            assert settled, f"{len(self.meetings)} of {count} meetings"
             return list(self.meetings)
 
     def context(self) -> SSL.Context:

@@ -28,11 +28,15 @@ PASSWORD = Secret("correct horse")
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 
-def certificate(key: Any, issuer: Any = None, digest: hashes.HashAlgorithm | None = None, names: Sequence[tuple[Any, str]] = ((NameOID.COMMON_NAME, "Web"),)) -> x509.Certificate:
+WEB = ((NameOID.COMMON_NAME, "Web"),)
+
+
+def certificate(key: Any, issuer: Any = None, digest: Any = None, names: Sequence[tuple[Any, str]] = WEB) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(kind, text) for kind, text in names])
     by = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Our CA")]) if issuer else name
     built = x509.CertificateBuilder().subject_name(name).issuer_name(by).public_key(key.public_key()).serial_number(0x80AB)
-    return built.not_valid_before(datetime(1999, 12, 31)).not_valid_after(datetime(2051, 1, 2, 3, 4, 5)).sign(issuer or key, digest or hashes.SHA256())
+    built = built.not_valid_before(datetime(1999, 12, 31)).not_valid_after(datetime(2051, 1, 2, 3, 4, 5))
+    return built.sign(issuer or key, digest or hashes.SHA256())
 
 
 def pfx(key: Any, leaf: x509.Certificate | None, others: Sequence[x509.Certificate] = (), password: bytes | None = b"correct horse") -> bytes:
@@ -52,7 +56,7 @@ def rsa_key() -> rsa.RSAPrivateKey:
 def test_facts_of_an_rsa_certificate(rsa_key: rsa.RSAPrivateKey, digest: hashes.HashAlgorithm, spelled: str) -> None:
     made = certificate(rsa_key, digest=digest)
     facts = read(made.public_bytes(serialization.Encoding.DER))
-    assert facts.thumbprint == made.fingerprint(hashes.SHA1()).hex().upper()  # noqa: S303
+    assert facts.thumbprint == made.fingerprint(hashes.SHA1()).hex().upper()
     assert facts.sha256 == made.fingerprint(hashes.SHA256()).hex().upper()
     assert (facts.subject, facts.issuer, facts.self_signed) == ("CN=Web", "CN=Web", True)
     assert int(facts.serial, 16) == made.serial_number
@@ -185,12 +189,13 @@ def test_a_file_of_indefinite_length_is_a_pfx(rsa_key: rsa.RSAPrivateKey) -> Non
 
 def test_without_cryptography_the_python_and_the_package_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_certificate, "_MISSING", ImportError("No module named 'cryptography'"))
-    with pytest.raises(OctoError, match="need the Python package 'cryptography', which .*python.* cannot import"):
+    with pytest.raises(OctoError, match=r"need the Python package 'cryptography', which .*python.* cannot import"):
         open_pfx(b"x", None)
 
 
 def test_a_key_of_a_legacy_identity_still_fits(rsa_key: rsa.RSAPrivateKey) -> None:
     """3DES and SHA-1, as Windows exports by default."""
-    builder = serialization.PrivateFormat.PKCS12.encryption_builder().key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC).hmac_hash(hashes.SHA1())  # noqa: S303
+    builder = serialization.PrivateFormat.PKCS12.encryption_builder()
+    builder = builder.key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC).hmac_hash(hashes.SHA1())
     data = pkcs12.serialize_key_and_certificates(b"x", rsa_key, certificate(rsa_key), None, builder.build(b"correct horse"))
     assert isinstance(open_pfx(data, PASSWORD), Identity)

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from ansible_collections.octofleet.octopus.plugins.module_utils._certificate import write_pfx
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
-from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import options
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import options, probe
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
 from cryptography.hazmat.primitives import serialization
 from unit.halibut import doubles
@@ -45,8 +45,9 @@ def play(folder: Path, asked: list[Any], who: list[Any], *more: str, once: str =
     (folder / "play.yml").write_text(PLAY.format(once=once))
     (folder / "vars.json").write_text(json.dumps({"asked": asked, "who": who, "result": str(folder / "result.json"), "ansible_connection": "local"}))
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
-    environment.update(ANSIBLE_HOME=str(folder / "home"), ANSIBLE_LOCALHOST_WARNING="False", ANSIBLE_NOCOLOR="1", ANSIBLE_COLLECTIONS_PATH=str(ROOT / ".venv" / "collections"))
-    command = [sys.executable, "-m", "ansible.cli.playbook", "-i", "one,two,three,", "-e", f"@{folder / 'vars.json'}", *more, str(folder / "play.yml")]
+    environment.update(ANSIBLE_HOME=str(folder / "home"), ANSIBLE_NOCOLOR="1", ANSIBLE_COLLECTIONS_PATH=str(ROOT / ".venv" / "collections"))
+    command = [sys.executable, "-m", "ansible.cli.playbook", "-i", "one,two,three,", "-e", f"@{folder / 'vars.json'}", *more]
+    command.append(str(folder / "play.yml"))
     done = subprocess.run(command, env=environment, text=True, capture_output=True, check=False, timeout=60)
     result = folder / "result.json"
     return done, json.loads(result.read_text()) if result.exists() else {}
@@ -59,7 +60,10 @@ def pfx(tmp_path: Path, people: People) -> dict[str, str]:
     return {"name": "new", "pfx": str(path), "pfx_password": PASSWORD}
 
 
-@pytest.mark.parametrize(("once", "more"), [("", ["-vvv"]), ("run_once: true\n      delegate_to: localhost", ["--check", "--diff"])], ids=["bypass", "run_once-check"])
+DELEGATED = "run_once: true\n      delegate_to: localhost"
+
+
+@pytest.mark.parametrize(("once", "more"), [("", ["-vvv"]), (DELEGATED, ["--check", "--diff"])], ids=["bypass", "run_once-check"])
 def test_one_task_for_the_whole_play(
     opened: Callable[..., doubles.Port], people: People, tmp_path: Path, pfx: dict[str, str], once: str, more: list[str]
 ) -> None:
@@ -118,5 +122,5 @@ def test_an_endpoint_that_is_none_is_refused(endpoint: Any) -> None:
 def test_an_open_door_is_named(opened: Callable[..., doubles.Port]) -> None:
     port = opened(doubles.answering(doubles.ANSWER))
     given = options.callers(["random", "none"], lambda _path: b"")
-    (row,) = options.result(options.probe.sweep(options.endpoints([port.address]), given), given)["endpoints"]
+    (row,) = options.result(probe.sweep(options.endpoints([port.address]), given), given)["endpoints"]
     assert row["error"] == "a caller whom nobody can know was accepted (random, none): an open door or a proxy, whose verdicts mean nothing"

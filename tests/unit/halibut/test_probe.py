@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import probe
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.call import Caller
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.endpoint import Directory, Endpoint, parse
 from OpenSSL import SSL
 from unit.halibut import doubles
@@ -24,7 +25,7 @@ Opened = Callable[..., doubles.Port]
 SHORT = probe.Limits(connect=1.0, reply=1.0, control=False)
 
 
-def look(port: doubles.Port, *callers: probe.Caller, limits: probe.Limits = SHORT) -> list[probe.Sight]:
+def look(port: doubles.Port, *callers: Caller, limits: probe.Limits = SHORT) -> list[probe.Sight]:
     return probe.sweep([parse(port.address)], callers, limits)
 
 
@@ -99,7 +100,7 @@ def test_an_alert_inside_the_handshake_is_told_in_openssl_s_words(opened: Opened
     assert "alert" in sight.detail
 
 
-def test_a_closed_port_and_an_unknown_name(opened: Opened) -> None:
+def test_a_closed_port_and_an_unknown_name() -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # bound and not listening
         refused, unknown = probe.sweep(
@@ -234,7 +235,7 @@ def test_in_flight_is_held(opened: Opened, people: People) -> None:
 def test_names_are_sent_and_addresses_are_not(opened: Opened) -> None:
     port = opened(doubles.mute)
 
-    def look_up(name: str, *_more: Any, **_how: Any) -> list[tuple[object, ...]]:
+    def look_up(*_asked: Any, **_how: Any) -> list[tuple[object, ...]]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
 
     probe.sweep([Endpoint("by name", "Web-01.Example.com", port.port)], limits=SHORT, directory=Directory(1.0, look_up))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import probe
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.call import Caller
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.endpoint import parse
 from lab.wire.certificates import Keypair, make_certificate
 from lab.wire.listener import Listener
@@ -39,7 +40,7 @@ class Tentacle:
         assert self.listener.wait_until_idle(5.0)
         return [message for level, message in self.lines if level in ("WARN", "ERROR", "FATAL")]
 
-    def ask(self, *callers: probe.Caller) -> dict[str, str]:
+    def ask(self, *callers: Caller) -> dict[str, str]:
         sights = probe.sweep([parse(self.listener.endpoint)], callers, LIMITS)
         return {sight.identity: sight.verdict for sight in sights}
 
