@@ -86,7 +86,7 @@ class Stage:
         }
         (self.folder / "tmp").mkdir(exist_ok=True)
         command = [sys.executable, "-m", "ansible", "playbook", "-vvv", "--diff", "-i", str(self.folder / "inventory"), str(playbook)]
-        done = subprocess.run(command, env=environ, cwd=self.folder, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, env=environ, cwd=self.folder, capture_output=True, text=True, timeout=300, check=False)
         self.shown += done.stdout + done.stderr
         assert done.returncode == 0, done.stdout + done.stderr
 
