@@ -149,15 +149,3 @@ tasks:
       type: list
       elements: str
 """
-
-from ansible.module_utils.basic import AnsibleModule
-
-
-def main() -> None:
-    AnsibleModule(argument_spec={}, supports_check_mode=True).fail_json(
-        msg="octo_health_check runs on the controller as an action; call it by its full name, octofleet.octopus.octo_health_check."
-    )
-
-
-if __name__ == "__main__":
-    main()

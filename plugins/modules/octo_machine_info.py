@@ -235,15 +235,3 @@ machines:
       description: Version of the Tentacle at the last contact.
       type: str
 """
-
-from ansible.module_utils.basic import AnsibleModule
-
-
-def main() -> None:
-    AnsibleModule(argument_spec={}, supports_check_mode=True).fail_json(
-        msg="octo_machine_info runs on the controller as an action; call it by its full name, octofleet.octopus.octo_machine_info."
-    )
-
-
-if __name__ == "__main__":
-    main()
