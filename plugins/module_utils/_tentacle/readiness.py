@@ -89,7 +89,7 @@ def _service(found: Found) -> Iterator[Reason]:
 
 def _executable(host: Host, found: Found) -> Iterator[Reason]:
     service = found.service
-    path = service.argv[0] if service.known and service.argv else ""
+    path = service.argv[0] if service.known and service.argv and not found.problem else ""
     if not path.startswith("/"):
         return
     file = host.stat(path)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._host import Account, Clock, Completed, FileStat, Process, Service, Socket
 from hypothesis import settings
@@ -19,6 +20,7 @@ from hypothesis import settings
 few = settings(max_examples=50, deadline=None)  # a deadline would measure the machine, not the code
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 MACHINE_ID = b"816490f117f14c7a8fa2697781ed795b\n"  # the one that the golden keys are encrypted with (golden/README.md)
+CERTIFICATE = b"what the Tentacles in memory present"
 A, B, C = ("A" * 38 + "01", "B" * 38 + "02", "C" * 40)
 OLD, NEW, FOREIGN = ("6D1FC0DE" * 5, "2B94C0DE" * 5, "F" * 40)
 
@@ -156,9 +158,9 @@ def trust_json(*thumbprints: str) -> str:
 
 
 def document(trust: str | None, **keys: str) -> bytes:
-    """A configuration as the vendor writes it; the identity is that of the golden files."""
+    """A configuration as the vendor writes it; the encrypted certificate is that of the golden files."""
     _before, after = golden_case("20-trust-02-add-A")
-    values = dict(_settings(after))
+    values = dict(_settings(after)) | {"Tentacle.CertificateThumbprint": _thumbprint.of_der(CERTIFICATE)}
     values |= {name.replace("_", "."): value for name, value in keys.items()}
     if trust is None:
         values.pop("Tentacle.Communication.TrustedOctopusServers")
