@@ -136,7 +136,7 @@ def _tentacle(folders: Folders, plan: Plan, tentacle: Tentacle) -> Document:
 
 
 def _edge(folders: Folders, server: Server, node: Node, tentacle: Tentacle) -> Document:
-    main = next(trust for trust in tentacle.trust if trust.server == server.name)
+    main = next(trust for trust in tentacle.trust if trust.pins(server.name))
     return {
         "id": f"{node.name} {tentacle.id}",
         "server": server.name,

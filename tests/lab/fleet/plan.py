@@ -73,6 +73,10 @@ class Trust:
     lower: bool = False
     thumbprint: str | None = None
 
+    def pins(self, server: str) -> bool:
+        """Whether it is for that Server's certificate."""
+        return self.server == server and self.thumbprint is None
+
     def entry(self, plan: Plan) -> TrustEntry:
         thumbprint = self.thumbprint or plan.server(self.server).certificate.thumbprint
         return TrustEntry(thumbprint.lower() if self.lower else thumbprint, self.style, self.address, subscription_id=self.subscription_id)
@@ -109,7 +113,7 @@ class Tentacle:
     @property
     def uri(self) -> str:
         """As the Server's record has it."""
-        subscription = next((trust.subscription_id for trust in self.trust if trust.server == MAIN and trust.subscription_id), None)
+        subscription = next((trust.subscription_id for trust in self.trust if trust.pins(MAIN) and trust.subscription_id), None)
         return subscription or f"https://{self.address}:{self.port}/"
 
     @property
@@ -121,7 +125,7 @@ class Tentacle:
         return f"{self.host}/{self.instance}"
 
     def trusts(self, server: str) -> bool:
-        return any(trust.server == server and trust.thumbprint is None for trust in self.trust)
+        return any(trust.pins(server) for trust in self.trust)
 
 
 @dataclass

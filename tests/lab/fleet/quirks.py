@@ -95,11 +95,11 @@ def _foreign_store_owner(plan: Plan, host: str) -> None:
 
 
 def _lower_case_pin(plan: Plan, host: str) -> None:
-    plan.at(host).trust = [replace(trust, lower=True) if trust.server == MAIN else trust for trust in plan.at(host).trust]
+    plan.at(host).trust = [replace(trust, lower=True) if trust.pins(MAIN) else trust for trust in plan.at(host).trust]
 
 
 def _duplicate_entry(plan: Plan, host: str) -> None:
-    plan.at(host).trust += [trust for trust in plan.at(host).trust if trust.server == MAIN]
+    plan.at(host).trust += [trust for trust in plan.at(host).trust if trust.pins(MAIN)]
 
 
 def _foreign_server(plan: Plan, host: str) -> None:

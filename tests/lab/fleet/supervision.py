@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from lab.waiting import until
 TESTS = Path(__file__).resolve().parents[2]
 PREFIX = f"octolab-{os.getuid()}-"
 _PATIENCE = 10.0
+_MAKING = 60.0  # seconds
 
 
 @dataclass
@@ -37,8 +39,7 @@ class Supervision:
     def begin(cls, folders: Folders, keep: tuple[int, ...] = ()) -> Supervision:
         """Lock the folder and start the supervisor. Descriptors in ``keep`` stay open in it: what they reserve lives as long as it does."""
         folders.make()
-        lock = os.open(folders.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock = _locked(folders.lock)
         reader, writer = os.pipe2(os.O_CLOEXEC)
         process = subprocess.Popen(
             [sys.executable, "-S", "-P", "-m", "lab.fleet.supervisor", str(folders.root), str(reader)],
@@ -68,6 +69,15 @@ class Supervision:
             os.close(self.lock)
 
 
+def _locked(path: Path) -> int:
+    """Whoever sweeps must never see the lock file without its lock."""
+    unnamed = path.with_suffix(".new")
+    lock = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    unnamed.rename(path)
+    return lock
+
+
 def fresh_root() -> Path:
     """A new folder for a fleet, after sweeping those whose builder and supervisor were both killed."""
     sweep(Path(tempfile.gettempdir()))
@@ -80,11 +90,11 @@ def sweep(parent: Path) -> list[Path]:
 
 
 def abandoned(folders: Folders) -> bool:
-    """Whether the folder is a fleet's and neither its builder nor its supervisor lives. One that is just being made has no lock file yet."""
+    """Whether the folder is a fleet's and neither its builder nor its supervisor lives. Without a lock it is being made, or was killed then."""
     try:
         lock = os.open(folders.lock, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        return False
+        return folders.root.name.startswith(PREFIX) and time.time() - folders.root.stat().st_mtime > _MAKING
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

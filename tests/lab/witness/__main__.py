@@ -14,17 +14,18 @@ import sys
 from pathlib import Path
 
 from lab.fleet.folders import Folders
-from lab.witness.watch import watch_over
+from lab.witness.watch import PATIENCE, watch_over
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.witness", description="Tries every edge of a fleet several times a second.")
     parser.add_argument("fleet", type=Path, help="the fleet.json of a running fleet")
     parser.add_argument("--rate", type=float, default=5.0, help="samples a second and edge (default: 5)")
+    parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds that an answer may take (default: 5)")
     options = parser.parse_args(arguments)
     with contextlib.suppress(PermissionError):  # a starved witness would report its own gaps
         os.setpriority(os.PRIO_PROCESS, 0, -5)
-    watch = watch_over(options.fleet, options.rate)
+    watch = watch_over(options.fleet, options.rate, options.patience)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: watch.end())
     report = watch.run()

@@ -61,18 +61,15 @@ class Ledger:
     slowest: float = 0.0
     last: Sample | None = None
     _open: dict[Verdict, Stretch] = field(default_factory=dict)
-    _looked: float = 0.0
+    _looked: float | None = None  # the end of the last look; who starts a witness waits for the first
     _orders_at_rest: int = 0
-
-    def __post_init__(self) -> None:
-        self._looked = self.began
 
     def add(self, sample: Sample) -> None:
         """Enter a sample. An outage of trust lasts until an accepted sample: a restart in its middle does not end it."""
         self.counts[sample.verdict] += 1
         if sample.verdict is Verdict.NOT_SAMPLED:
             return
-        self._looked_until(sample.began)
+        self.largest_gap = self._gap(sample.began) if self._looked is not None else 0.0
         self._looked = sample.ended
         self.slowest = max(self.slowest, sample.ended - sample.began)
         if sample.verdict is Verdict.OK:
@@ -93,8 +90,8 @@ class Ledger:
         stretch.ended = sample.ended
         stretch.orders = sample.orders - self._orders_at_rest
 
-    def _looked_until(self, now: float) -> None:
-        self.largest_gap = max(self.largest_gap, now - self._looked)
+    def _gap(self, now: float) -> float:
+        return max(self.largest_gap, now - (self.began if self._looked is None else self._looked))
 
     @property
     def refused_seconds(self) -> float:
@@ -102,7 +99,7 @@ class Ledger:
 
     def failures(self, now: float) -> list[str]:
         """What of this edge must fail the run, in words."""
-        gap = max(self.largest_gap, now - self._looked)
+        gap = self._gap(now)
         found = [] if gap <= LONGEST_GAP else [f"was not looked at for {gap:.1f} s (allowed: {LONGEST_GAP:g} s)"]
         if self.refused:
             found.append(f"was refused for {self.refused_seconds:.1f} s: {self.refused[0].detail}")
@@ -118,7 +115,7 @@ class Ledger:
             "refused_seconds": round(self.refused_seconds, 3),
             "refused": [self._row(stretch) for stretch in self.refused],
             "away": [self._row(stretch) for stretch in self.away],
-            "largest_gap": round(max(self.largest_gap, now - self._looked), 3),
+            "largest_gap": round(self._gap(now), 3),
             "slowest": round(self.slowest, 3),
             "last": self.last.verdict.value if self.last is not None else Verdict.NOT_SAMPLED.value,
             "failures": self.failures(now),

@@ -27,7 +27,7 @@ from lab.witness.wire import Said, Sight, anonymous, ask, look
 
 _NODE_LOOK = 0.2  # seconds between two looks at a node's port
 _POLLING_PERIOD = 1.0
-_PATIENCE = 5.0  # seconds for one conversation: who needs longer to answer is away, whatever the answer would have been
+PATIENCE = 5.0  # seconds for one conversation: who needs longer to answer is away, whatever the answer would have been
 _PUBLISH = 0.5
 _RECORDS = 1.0
 _SETTLED_US = 3_000_000  # a polling Tentacle or a node that runs for less has not had its chance to meet the other
@@ -45,8 +45,8 @@ class Played:
 class Watch:
     """One per run. Everything happens on the loop's thread but the waiting for polling requests."""
 
-    def __init__(self, scene: Scene, folders: Folders, rate: float) -> None:
-        self._scene, self._folders, self._period = scene, folders, 1.0 / rate
+    def __init__(self, scene: Scene, folders: Folders, rate: float, patience: float = PATIENCE) -> None:
+        self._scene, self._folders, self._period, self._patience = scene, folders, 1.0 / rate, patience
         self._loop, self._queues, self._processes = Loop(), Queues(), Processes(folders.units_state)
         self._began = time.monotonic()
         self._ended: float | None = None
@@ -97,7 +97,7 @@ class Watch:
                 self._presents[node.server, node.name] = sight.presented
             self._loop.at(max(time.monotonic(), began + _NODE_LOOK), lambda: self._look_at(node))
 
-        self._loop.begin(look(node.comms, self._anonymous), _PATIENCE, seen)
+        self._loop.begin(look(node.comms, self._anonymous), self._patience, seen)
 
     def _read_records(self) -> None:
         self._recorded = {name: archive.recorded() for name, archive in self._archives.items()}
@@ -132,7 +132,7 @@ class Watch:
 
         def seen(sight: Sight) -> None:
             if sight.said is Said.CLOSED and self._same(unit, life):
-                self._loop.begin(ask(address, played.context), _PATIENCE, confirmed)
+                self._loop.begin(ask(address, played.context), self._patience, confirmed)
             else:
                 judge(sight, sure=False)
 
@@ -144,7 +144,7 @@ class Watch:
                 self._enter(edge, *self._judge(edge, sight, sure, played.thumbprint), began=began)
             self._play(address, waiting, finished)
 
-        self._loop.begin(ask(address, played.context), _PATIENCE, seen)
+        self._loop.begin(ask(address, played.context), self._patience, seen)
 
     def _same(self, unit: str, life: Life | None) -> bool:
         """Whether the process that was asked still serves; without a service manager to ask, nothing speaks against it."""
@@ -220,7 +220,7 @@ class Watch:
         }
 
 
-def watch_over(fleet_file: Path, rate: float) -> Watch:
+def watch_over(fleet_file: Path, rate: float, patience: float) -> Watch:
     """The watch for a fleet as its builder described it."""
     fleet = json.loads(fleet_file.read_text(encoding="utf-8"))
-    return Watch(Scene.read(fleet), Folders(fleet_file.parent), rate)
+    return Watch(Scene.read(fleet), Folders(fleet_file.parent), rate, patience)

@@ -130,6 +130,30 @@ def test_quirks_that_happen_to_a_running_fleet() -> None:
         assert [task for task in rest(fleet, "/api/tasks")["Items"] if task["State"] == "Executing"] == []
 
 
+def test_every_other_quirk_leaves_a_fleet_that_comes_up() -> None:
+    first = ("websocket_entry:web-01", "duplicate_entry:web-01", "unknown_key_in_configuration:web-01", "disabled_record:web-01", "worker:web-02")
+    second = ("second_record:web-02", "skip_policy:web-02", "foreign_server:web-02", "polling:web-03", "unrecorded_tentacle:web-04")
+    third = ("foreign_store_owner:web-04", "restart_without_effect:web-04", "missing_thumbprint:web-05", "upgrade_policy:web-05")
+    with Fleet(FleetSpec(tentacles=5, spaces=("Default", "Finance"), quirks=(*first, *second, *third, "cloned_certificate:web-05"))) as fleet:
+        main = fleet.server.certificate.thumbprint
+        web = [entry for entry in fleet.trust("web-01") if entry.thumbprint != main]
+        assert [(entry.style, entry.uri[:6]) for entry in web] == [(Style.TentacleActive, "wss://")]
+        assert [entry.thumbprint for entry in fleet.trust("web-01")].count(main) == 2
+        assert 'key="Octopus.Something.Unknown">42<' in fleet.paths("web-01").configuration.read_text()
+        assert [each["Name"] for each in rest(fleet, "/api/Spaces-1/workers/all")] == ["web-02"]
+        machines = {each["Name"]: each for space in ("Spaces-1", "Spaces-2") for each in rest(fleet, f"/api/{space}/machines/all")}
+        assert sorted(machines) == ["web-01", "web-03", "web-05"]
+        assert machines["web-01"]["IsDisabled"] is True
+        assert machines["web-05"]["Endpoint"]["Thumbprint"] == fleet.tentacle("web-01").thumbprint
+        policy = rest(fleet, f"/api/{machines['web-05']['SpaceId']}/machinepolicies/{machines['web-05']['MachinePolicyId']}")
+        assert policy["MachineUpdatePolicy"]["TentacleUpdateBehavior"] == "Update"
+        before = fleet.unit("web-04").pid
+        assert fleet.run(["systemctl", "restart", "Tentacle-web-04"]).returncode == 0
+        assert fleet.unit("web-04").pid == before
+        assert fleet.run(["Tentacle", "show-thumbprint", "--instance=Tentacle-web-04"], host="web-04").returncode == 100
+        assert [edge["style"] for edge in fleet.edges if edge["host"] == "web-03"] == ["polling"]
+
+
 def test_a_server_in_a_container_is_reached_by_exec_and_cp_only(tmp_path: Path) -> None:
     with Fleet(FleetSpec(tentacles=1, container=True)) as fleet:
         groups = yaml.safe_load(fleet.inventory.read_text())["all"]["children"]

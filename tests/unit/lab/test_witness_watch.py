@@ -73,7 +73,7 @@ class Stage:
         fleet = self.folders.root / "fleet.json"
         fleet.write_text(json.dumps({"servers": servers, "edges": self.edges}), encoding="utf-8")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "lab.witness", str(fleet), "--rate", "20"], env={**os.environ, "PYTHONPATH": str(TESTS)}
+            [sys.executable, "-m", "lab.witness", str(fleet), "--rate", "20", "--patience", "1"], env={**os.environ, "PYTHONPATH": str(TESTS)}
         )
 
     def report(self) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def test_an_unreachable_tentacle_is_away_and_disturbs_nobody(stage: Stage) -> No
         stage.start()
         until(lambda: stage.samples("nobody", "away") > 5 and stage.samples("silent", "away") > 0)
         report = stage.end()
-    assert report["edges"]["one"]["samples"]["ok"] > 40
+    assert report["edges"]["one"]["samples"]["ok"] > 10
     assert report["edges"]["one"]["largest_gap"] < 1.0
     assert report["ok"] is True  # away from the start
 
