@@ -20,7 +20,8 @@ class ActionModule(OctoAction):
 
     def act(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         del task_vars  # the fleet is in the options, whichever hosts the play has
-        _validation, args = self.validate_argument_spec(argument_spec=options.SPEC)
+        validate: Any = self.validate_argument_spec  # core is not typed
+        _validation, args = validate(argument_spec=options.SPEC)
         limits = options.limits(args)
         endpoints = options.endpoints(args["endpoints"])
         callers = options.callers(args["identities"], self._read)

@@ -118,8 +118,10 @@ class Call:
         return self._socket.fileno()
 
     def close(self) -> None:
+        """The end. A finished call may wait in a queue of deadlines behind one that hangs; its buffers must not."""
         self.stage = OVER
         self._socket.close()
+        del self._tls
 
     def dial(self) -> None:
         """Connect. The hello is made meanwhile; a proxy's CONNECT would stand between the two."""

@@ -32,7 +32,7 @@ except ImportError:  # not on Windows, which is no controller
     resource = None  # type: ignore[assignment]
 
 MOST_CALLS = 5  # per endpoint and sweep
-_FILES_OF_OTHERS = 64
+_SPARE_FILES = 16
 _ENOUGH_FOR_A_THREAD = 256
 _TRY_THE_OTHER_ADDRESS = (_call.CONNECTION_REFUSED, _call.UNREACHABLE, _call.TIMEOUT)
 _NO_CONTROL = (
@@ -126,10 +126,11 @@ def _run(visits: Sequence["_Visit"], callers: Sequence[Caller], limits: Limits, 
 
 
 def _files_left() -> int:
+    """How many connections the process may open beside the files that it has."""
     if resource is None:
         return 256
     soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 65536 if soft == resource.RLIM_INFINITY else max(1, soft - _FILES_OF_OTHERS)
+    return 65536 if soft == resource.RLIM_INFINITY else max(1, soft - len(os.listdir("/dev/fd")) - _SPARE_FILES)
 
 
 class _Visit:
@@ -137,7 +138,8 @@ class _Visit:
 
     def __init__(self, endpoint: Endpoint, callers: Sequence[Caller], directory: Directory, control: bool) -> None:
         self.addresses: List[Address] = directory.addresses(endpoint)
-        self.server_name = None if is_literal(endpoint.host) else endpoint.host.rstrip(".").lower().encode("idna")
+        named = self.addresses and not is_literal(endpoint.host)
+        self.server_name = endpoint.host.rstrip(".").lower().encode("idna") if named else None
         self._callers = callers
         self._control = control
         self._turns: Deque[Caller] = deque(sorted(callers, key=lambda caller: not caller.foreign))

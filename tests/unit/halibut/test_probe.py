@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import socket
 import threading
 import time
@@ -110,6 +112,11 @@ def test_a_closed_port_and_an_unknown_name() -> None:
         )
     assert (refused.verdict, unknown.verdict) == ("connection_refused", "dns")
     assert "does not resolve: Name or service not known" in unknown.detail
+
+
+def test_a_name_that_cannot_be_a_name_is_a_row_like_any_other() -> None:
+    (sight,) = probe.sweep([Endpoint("long", 64 * "a" + ".example.com", 10933)], limits=SHORT)
+    assert sight.verdict == "dns"
 
 
 def _nobody_is_known(*_asked: Any, **_how: Any) -> list[tuple[object, ...]]:
@@ -230,6 +237,17 @@ def test_in_flight_is_held(opened: Opened, people: People) -> None:
     ports = [opened(behave, trusted={people.new.thumbprint}) for _ in range(9)]
     probe.sweep([parse(port.address) for port in ports], [probe.presenting("new", people.new)], probe.Limits(in_flight=3))
     assert most[0] <= 3
+
+
+def test_a_low_limit_of_open_files_is_kept(opened: Opened, people: People) -> None:
+    ports = [opened(trusted={people.new.thumbprint}) for _ in range(6)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) + 24, hard))
+    try:
+        sights = probe.sweep([parse(port.address) for port in ports], [probe.presenting("new", people.new)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert {sight.verdict for sight in sights} == {"accepted"}
 
 
 def test_names_are_sent_and_addresses_are_not(opened: Opened) -> None:
