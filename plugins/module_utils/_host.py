@@ -157,7 +157,7 @@ class Host(Protocol):
         """The account that a service runs as; "" is the manager's default, root."""
 
     def sockets_on(self, port: int, pids: Sequence[int]) -> List[Socket]:
-        """Who listens on a TCP port; only ``pids`` are told from each other."""
+        """Who listens on a TCP port; only ``pids`` are told from others. Need not be complete once one of them was found."""
 
     def monotonic_us(self) -> int:
         """The host's monotonic clock, comparable with :attr:`Service.started_monotonic_us`."""
@@ -174,6 +174,7 @@ _ACTIVE = ("active", "reloading")
 _EXEC_START = re.compile(r"path=(?P<path>.*?) ; argv\[\]=(?P<argv>.*?) ; ignore_errors=", re.DOTALL)
 _VENDOR_VARIABLE = re.compile(r"(OCTOPUS_|TENTACLE|DEFAULTLOGDIRECTORY$)", re.IGNORECASE)  # tentacle-cli 1.8
 _LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp
+_OTHERS = ""
 
 
 class PosixHost:
@@ -354,28 +355,42 @@ class PosixHost:
         return Account(found.pw_uid, found.pw_dir)
 
     def sockets_on(self, port: int, pids: Sequence[int]) -> List[Socket]:
-        listening = list(self._listening(port))
-        if not listening:
-            return []
-        owners: Dict[str, int] = {}
-        blind = False
+        owners: Optional[Mapping[str, int]] = None
+        found: List[Socket] = []
+        for table in ("tcp", "tcp6"):
+            for address, inode in self._listening(table, port):
+                owners = self._owners(pids) if owners is None else owners
+                found.append(Socket(address, owners.get(f"socket:[{inode}]", owners[_OTHERS])))
+            if any(one.pid > 0 for one in found):  # the second table is dear where many connections have just ended
+                break
+        return found
+
+    def _listening(self, table: str, port: int) -> Iterator[Tuple[str, str]]:
+        with contextlib.suppress(FileNotFoundError), open(f"{self._proc}/net/{table}", encoding="ascii", buffering=4096) as file:
+            next(file)
+            for line in file:
+                fields = line.split()
+                # The kernel lists listening sockets first; what follows them may be ten thousand lines that take it a while.
+                if fields[3] != _LISTENING:
+                    break
+                address, _colon, hexadecimal = fields[1].partition(":")
+                if int(hexadecimal, 16) == port:
+                    yield _address(address), fields[9]
+
+    def _owners(self, pids: Sequence[int]) -> Mapping[str, int]:
+        """Open files by name; what to say of others is under ``_OTHERS``, since some processes may not be looked into."""
+        owners = {_OTHERS: 0}
         for pid in pids:
             folder = f"{self._proc}/{pid}/fd"
             try:
-                for name in os.listdir(folder):
-                    with contextlib.suppress(OSError):  # closed meanwhile
-                        owners[os.readlink(f"{folder}/{name}")] = pid
+                names = os.listdir(folder)
             except OSError:
-                blind = True
-        return [Socket(address, owners.get(f"socket:[{inode}]", -1 if blind else 0)) for address, inode in listening]
-
-    def _listening(self, port: int) -> Iterator[Tuple[str, str]]:
-        for table in ("tcp", "tcp6"):
-            for line in (self.read(f"{self._proc}/net/{table}") or b"").decode("ascii", "replace").splitlines()[1:]:
-                fields = line.split()
-                address, _colon, hexadecimal = fields[1].partition(":")
-                if fields[3] == _LISTENING and int(hexadecimal, 16) == port:
-                    yield _address(address), fields[9]
+                owners[_OTHERS] = -1
+                continue
+            for name in names:
+                with contextlib.suppress(OSError):  # closed meanwhile
+                    owners[os.readlink(f"{folder}/{name}")] = pid
+        return owners
 
     def monotonic_us(self) -> int:
         return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
@@ -384,9 +399,9 @@ class PosixHost:
         return time.time_ns() - (self.monotonic_us() - monotonic_us) * 1000
 
     def _since_boot(self, ticks: int) -> int:
-        """/proc counts from boot with the time asleep, the monotonic clock without it."""
+        """/proc counts from boot with the time asleep, the monotonic clock without it; in ticks of 10 ms, so that two looks agree."""
         asleep = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000 - self.monotonic_us()
-        return ticks * 1_000_000 // os.sysconf("SC_CLK_TCK") - asleep
+        return ticks * 1_000_000 // os.sysconf("SC_CLK_TCK") - round(asleep, -4)
 
     @contextlib.contextmanager
     def exclusively(self, path: str, wait: float = 60.0) -> Iterator[int]:

@@ -22,6 +22,7 @@ _PAUSE = 0.05
 _LEAST_PATIENCE = 15.0
 _AT_REST = ("failed", "inactive")  # the manager will not try again by itself
 _SETTLED = 2.0
+_SAME_START_US = 1_000_000  # two readings of one start may differ by a tick; a process id does not come round in a second
 
 
 class Endpoint(NamedTuple):
@@ -88,7 +89,7 @@ def stop(hands: Hands, target: Target) -> None:
     while True:
         service = target.look()
         old = hands.host.process(target.before.pid) if target.before.pid else None
-        if not service.pid and (old is None or old.started_monotonic_us > target.before.started_monotonic_us):
+        if not service.pid and (old is None or old.started_monotonic_us >= target.before.started_monotonic_us + _SAME_START_US):
             return
         if hands.clock.now() >= deadline:
             raise OctoError(
@@ -136,7 +137,7 @@ def _judge(hands: Hands, target: Target, service: Service, deadline: float) -> _
     before = target.before
     if before.known and not service.pid:
         return _Judgement("NOT_RUNNING", f"no process of it runs ({service.state or 'not known to the manager'})")
-    if service.pid and (service.pid, service.started_monotonic_us) == (before.pid, before.started_monotonic_us):
+    if service.pid and service.pid == before.pid and service.started_monotonic_us < before.started_monotonic_us + _SAME_START_US:
         return _Judgement("RESTART_INEFFECTIVE", f"the process is still the old one ({service.pid}, started {service.started_at})")
     endpoint = target.endpoint
     if endpoint is None:
