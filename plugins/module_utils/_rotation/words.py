@@ -131,11 +131,12 @@ def _stuck(facts: Facts, edge: EdgeFacts) -> Iterable[Fault]:
 def _cost_lines(plan: Plan) -> List[str]:
     order = "; ".join(_wave(number, wave) for number, wave in enumerate(plan.waves)) or "no host"
     busy = f"; {plan.busy} busy now" if plan.busy else ""
+    down = _count(plan.node_restarts, "time")
     lines = [
         f"Order: {order}.",
         f"Expect: {_count(plan.visits, 'visit')}, {_count(plan.restarts, 'restart')} of a Tentacle (about 1 s away each{busy}), at most "
-        f"{plan.away_at_most} away at once; at {plan.forks} forks about {duration(plan.seconds)}; "
-        f"portal down {_count(plan.node_restarts, 'time')} for about {plan.portal_seconds:.0f} s.",
+        f"{plan.away_at_most} away at once;",
+        f"        at {plan.forks} forks about {duration(plan.seconds)}; portal down {down} for about {plan.portal_seconds:.0f} s.",
     ]
     if plan.error_lines_a_minute:
         lines.append(f"        polling ones: up to {plan.error_lines_a_minute:.0f} error lines a minute on each node while both pins stand.")
@@ -151,8 +152,8 @@ def _outlook_lines(facts: Facts, ways: Commands) -> List[str]:
     lines = []
     stuck = [clause for clause in allowed(facts, Switch()).refusals() if clause.code in _LASTING]
     if stuck and not phase.is_switched(facts):
-        why = "; ".join(clause.sentence[0].lower() + clause.sentence[1:] for clause in stuck)
-        lines.append(f"Refused for now: the Server certificate will not be switched: {why}.")
+        lines.append("Refused for now: the Server certificate will not be switched.")
+        lines += [f"  {clause.sentence}." for clause in stuck]
     return [*lines, f"To go on:    {ways.resume}", f"To go back:  {ways.back}"]
 
 
@@ -200,12 +201,12 @@ def left_in(facts: Facts) -> str:
     states = Counter(phase.state_of(facts, edge) for edge in facts.roster)
     both = states[phase.PROVEN] + states[phase.MOVED] + states[phase.DUAL]
     parts = [
-        f"{count} {word}"
-        for count, word in (
-            (both, "trust both certificates"),
-            (states[phase.NEW_ONLY] + states[phase.TRIMMED], "the new one only"),
-            (states[phase.OLD_ONLY], "the old one only"),
-            (states[phase.STAGED], "are to be restarted"),
+        f"{count} {one if count == 1 else many}"
+        for count, one, many in (
+            (both, "trusts both certificates", "trust both certificates"),
+            (states[phase.NEW_ONLY] + states[phase.TRIMMED], "trusts the new one only", "trust the new one only"),
+            (states[phase.OLD_ONLY], "trusts the old one only", "trust the old one only"),
+            (states[phase.STAGED], "is to be restarted", "are to be restarted"),
         )
         if count
     ]
