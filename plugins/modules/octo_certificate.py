@@ -115,7 +115,7 @@ options:
         description: What to do.
         type: str
         required: true
-        choices: [entries, put, drop, export, generate, replace]
+        choices: [entries, inspect, put, drop, export, generate, replace]
       thumbprint:
         description: Which certificate.
         type: str

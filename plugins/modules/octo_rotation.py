@@ -168,15 +168,3 @@ report:
   returned: with O(step=close)
   type: dict
 """
-
-from ansible.module_utils.basic import AnsibleModule
-
-
-def main() -> None:
-    AnsibleModule(argument_spec={}, supports_check_mode=True).fail_json(
-        msg="octo_rotation runs on the controller as an action; call it by its full name, octofleet.octopus.octo_rotation."
-    )
-
-
-if __name__ == "__main__":
-    main()

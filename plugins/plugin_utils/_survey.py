@@ -29,7 +29,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.records
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import choose
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import EdgeFacts, Facts, NodeFacts, OtherServer, PolicyFacts
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
-from ansible_collections.octofleet.octopus.plugins.module_utils._server.node import Keys
+from ansible_collections.octofleet.octopus.plugins.module_utils._server.node import Keys, Sealed
 from ansible_collections.octofleet.octopus.plugins.module_utils._server.store import Entry
 
 # Registered by the role's tasks; the latest visit of a host is the one that counts.
@@ -124,8 +124,15 @@ class Survey:
         return next((node for node in self.nodes if node.endpoint == place), None)
 
     @cached_property
+    def _kept(self) -> tuple[list[Entry], Sealed | None]:
+        """The store's entries, and in a committed run what the database holds, by an export (a plan exports no key, decisions 31)."""
+        if self._keys is None:
+            return [], None
+        return self._keys.inspect() if self._reads_database else (self._keys.entries(), None)
+
+    @property
     def entries(self) -> list[Entry]:
-        return self._keys.entries() if self._keys else []
+        return self._kept[0]
 
     @cached_property
     def identities(self) -> dict[str, _certificate.Identity]:
@@ -143,9 +150,9 @@ class Survey:
     @cached_property
     def database(self) -> frozenset[str]:
         """The certificate that the database holds, by its only certain reading, an export (decisions 11); empty: not read."""
-        if not (self._reads_database and self._keys):
+        sealed = self._kept[1]
+        if sealed is None:
             return frozenset()
-        sealed = self._keys.export()
         return frozenset((_certificate.open_pfx(sealed.pfx, sealed.password, "the exported certificate").thumbprint,))
 
     @cached_property
@@ -226,7 +233,7 @@ class Survey:
     def without_busy(self) -> Survey:
         """The same look with the Server's records read anew: tasks end, and nothing else here depends on them."""
         again = Survey(self._client, self._inventory, self._asked, self._keys, self._password, self._reads_database)
-        for name in ("nodes", "entries", "identities", "database", "choice"):
+        for name in ("nodes", "_kept", "identities", "database", "choice"):
             again.__dict__[name] = getattr(self, name)
         return again
 

@@ -13,7 +13,7 @@ it travels on standard input only (see plugin_utils/_secret_call.py). The user's
 from __future__ import annotations
 
 import base64
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._host import Host
@@ -36,6 +36,9 @@ def answer(host: Host, params: Mapping[str, Any]) -> Dict[str, Any]:
     verb = hand["verb"]
     if verb == "entries":
         return {"entries": [_from_entry(entry) for entry in keys.entries()]}
+    if verb == "inspect":
+        entries, sealed = keys.inspect()
+        return {"entries": [_from_entry(entry) for entry in entries], **_from_sealed(sealed)}
     if verb == "put":
         keys.put(_decoded(hand["pfx"]), _note(hand["note"]))
     elif verb == "drop":
@@ -58,6 +61,10 @@ class RemoteKeys(Keys):
 
     def entries(self) -> List[Entry]:
         return [_to_entry(row) for row in self._call({"verb": "entries"}, False)["entries"]]
+
+    def inspect(self) -> Tuple[List[Entry], Sealed]:
+        found = self._call({"verb": "inspect"}, False)
+        return [_to_entry(row) for row in found["entries"]], _to_sealed(found)
 
     def put(self, pfx: bytes, note: Note) -> None:
         self._call({"verb": "put", "pfx": _encoded(pfx), "note": note._asdict()}, False)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from typing import Callable, Iterator, List, NamedTuple, Optional, Protocol, Sequence
+from typing import Callable, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._host import Completed, Host
@@ -43,6 +43,9 @@ class Keys(Protocol):
     """A Server node as the brain sees it; the controller reaches it through module calls."""
 
     def entries(self) -> List[Entry]: ...
+
+    def inspect(self) -> Tuple[List[Entry], Sealed]:
+        """The store and what the database holds, in one journey to the node: each gate of a rotation asks for both."""
 
     def put(self, pfx: bytes, note: Note) -> None: ...
 
@@ -80,6 +83,9 @@ class NodeKeys:
         self.entries = store.entries
         self.put = store.put
         self.drop = store.drop
+
+    def inspect(self) -> Tuple[List[Entry], Sealed]:
+        return self.entries(), self.export()
 
     def export(self) -> Sealed:
         return self._written(self._cli.export_certificate, "the certificate in the Octopus Server's database was to be exported")

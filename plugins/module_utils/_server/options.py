@@ -15,7 +15,7 @@ from typing import Any, Dict
 
 # What the action asks of the module. Never given by a person; the values of a secret call travel on standard input.
 _HAND: Dict[str, Any] = {
-    "verb": {"type": "str", "required": True, "choices": ["entries", "put", "drop", "export", "generate", "replace"]},
+    "verb": {"type": "str", "required": True, "choices": ["entries", "inspect", "put", "drop", "export", "generate", "replace"]},
     "thumbprint": {"type": "str"},
     "note": {"type": "dict"},
     "pfx": {"type": "str", "no_log": True},
