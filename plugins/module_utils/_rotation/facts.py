@@ -112,7 +112,7 @@ class Facts:
     @property
     def roster(self) -> Tuple[EdgeFacts, ...]:
         """The edges that have to make it: all but those left behind."""
-        return tuple(edge for edge in self.edges if not self.is_left_behind(edge))
+        return tuple(edge for edge in self.edges if not self.is_left_behind(edge)) if self.left_behind else self.edges
 
     def on_wire(self, edge: EdgeFacts, pin: str) -> Optional[str]:
         """The probe's verdict for ``pin``; None: it was not asked with this certificate."""
