@@ -36,7 +36,7 @@ class Sample:
 
 @dataclass
 class Stretch:
-    """Consecutive samples of one kind; ``orders`` are the restarts ordered from the last good sample before it to its end."""
+    """Consecutive samples of one kind; ``orders`` are the restarts that it may be blamed on."""
 
     began: float
     ended: float
@@ -62,7 +62,8 @@ class Ledger:
     last: Sample | None = None
     _open: dict[Verdict, Stretch] = field(default_factory=dict)
     _looked: float | None = None  # the end of the last look; who starts a witness waits for the first
-    _orders_at_rest: int = 0
+    _known_orders: int = 0
+    _unanswered: list[float] = field(default_factory=list)  # when restarts were ordered that no outage has answered for
 
     def add(self, sample: Sample) -> None:
         """Enter a sample. An outage of trust lasts until an accepted sample: a restart in its middle does not end it."""
@@ -72,9 +73,12 @@ class Ledger:
         self.largest_gap = self._gap(sample.began) if self._looked is not None else 0.0
         self._looked = sample.ended
         self.slowest = max(self.slowest, sample.ended - sample.began)
+        self._unanswered += [sample.ended] * (sample.orders - self._known_orders)
+        self._known_orders = sample.orders
         if sample.verdict is Verdict.OK:
+            if Verdict.AWAY in self._open:
+                self._unanswered.clear()
             self._open.clear()
-            self._orders_at_rest = sample.orders
         else:
             if sample.verdict is Verdict.REFUSED:
                 self._open.pop(Verdict.AWAY, None)
@@ -88,7 +92,9 @@ class Ledger:
             self._open[sample.verdict] = stretch
             (self.refused if sample.verdict is Verdict.REFUSED else self.away).append(stretch)
         stretch.ended = sample.ended
-        stretch.orders = sample.orders - self._orders_at_rest
+        # A Tentacle that was told to go still answers for a moment, longer on a busy machine: the good samples in
+        # between do not separate the order from the outage that it causes.
+        stretch.orders = sum(ordered >= stretch.began - AWAY_PER_RESTART for ordered in self._unanswered)
 
     def _gap(self, now: float) -> float:
         return max(self.largest_gap, now - (self.began if self._looked is None else self._looked))

@@ -49,6 +49,15 @@ def test_away_is_allowed_as_long_as_the_ordered_restarts_last() -> None:
     assert failures("oo" + "a" * 26 + "oo", {2: 1, 12: 2}) == []
 
 
+def test_an_order_may_be_older_than_the_last_answer_of_the_old_process() -> None:
+    assert failures("ooooo" + "a" * 10 + "oo", {2: 1}) == []
+    assert failures("o" * 30 + "a" * 10 + "oo", {2: 1}) == ["was away for 2.0 s with 0 restarts ordered (allowed: 1 s): a"]
+
+
+def test_an_order_answers_for_one_outage_only() -> None:
+    assert failures("oo" + "a" * 7 + "oo" + "a" * 7 + "oo", {2: 1}) == ["was away for 1.4 s with 0 restarts ordered (allowed: 1 s): a"]
+
+
 def test_away_without_an_order_is_noise_for_a_second_only() -> None:
     assert failures("ooaaaoo") == []
     assert failures("oo" + "a" * 7 + "oo") == ["was away for 1.4 s with 0 restarts ordered (allowed: 1 s): a"]
