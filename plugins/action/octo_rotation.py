@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible import constants as C
 from ansible.utils.display import Display
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
-from ansible_collections.octofleet.octopus.plugins.plugin_utils._action import OctoAction, this_run
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._action import OctoAction, forks_of, this_run
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._api import API_ARGUMENTS, client_from
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._gates import Frame, Gates
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._keys import keys_of, refuse_windows
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._options import options_of
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._secret_call import SecretCalls
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._survey import Asked, Inventory, Survey
 
@@ -53,7 +53,7 @@ class ActionModule(SecretCalls, OctoAction):
     _supports_async = False
 
     def act(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        _result, params = self.validate_argument_spec(ARGUMENTS)
+        params = options_of(self, ARGUMENTS)
         commit = params["commit"] and not self._task.check_mode
         inventory = _inventory(task_vars)
         _refuse(params, commit, inventory, task_vars)
@@ -140,7 +140,7 @@ def _frame(params: Mapping[str, Any], commit: bool, inventory: Inventory, task_v
         commit=commit,
         back=params["direction"] == "back",
         waves=params["waves"],
-        forks=int(task_vars.get("ansible_forks") or C.DEFAULT_FORKS),
+        forks=forks_of(task_vars),
         away_at_most=params["away_at_most"],
         busy=params["busy"],
         busy_wait=float(params["busy_wait"]),

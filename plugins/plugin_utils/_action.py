@@ -24,7 +24,11 @@ def this_run() -> permits.RunIdentity:
     A permit of another run is foreign however young it is (decisions 2); the folder's random name tells two runs apart
     whose process ids happen to be equal.
     """
-    return permits.RunIdentity(pid=os.getppid(), started=os.path.basename(C.DEFAULT_LOCAL_TMP))
+    return permits.RunIdentity(pid=os.getppid(), started=os.path.basename(C.DEFAULT_LOCAL_TMP))  # type: ignore[attr-defined]
+
+
+def forks_of(task_vars: Mapping[str, Any]) -> int:
+    return int(task_vars.get("ansible_forks") or C.DEFAULT_FORKS)  # type: ignore[attr-defined]
 
 
 class OctoAction(ActionBase):
@@ -44,7 +48,7 @@ class OctoAction(ActionBase):
             result.update(error.evidence)
             result.update(failed=True, msg=error.message)
         finally:
-            self._remove_tmp_path(self._connection._shell.tmpdir)
+            self._remove_tmp_path(self._connection._shell.tmpdir)  # type: ignore[no-untyped-call]
         return result
 
     def act(self, task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -64,5 +68,5 @@ class OctoAction(ActionBase):
         """The edges of this host that ``permit`` names for ``step``; OctoError with one sentence if it does not hold (decisions 2)."""
         host = str(task_vars["inventory_hostname"])
         named = permits.check(permit, step=step, host=host, run=this_run(), now=time.monotonic())
-        permits.check_concurrency(permit, at_once=int(self._task.throttle or task_vars.get("ansible_forks") or C.DEFAULT_FORKS))
+        permits.check_concurrency(permit, at_once=int(self._task.throttle or forks_of(task_vars)))
         return named
