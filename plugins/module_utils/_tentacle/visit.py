@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Callable, ContextManager, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, ContextManager, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
@@ -197,15 +197,25 @@ class _TrustVisit:
         """A mere respelling is none for a process that is known to match it already."""
         if write:
             return self.seen.armed is None or log.restart_pending(self.seen.armed, wanted, 0, 0) == log.YES
-        return self.seen.restart_pending in PENDING
+        return self.seen.restart_pending in PENDING and not self._only_a_removal_is_pending(wanted)
+
+    def _only_a_removal_is_pending(self, wanted: trust.Entries) -> bool:
+        """A run was killed between the removal of a pin and its restart: that restart is up to who removes, behind a gate of its own."""
+        wish = self.task.wish
+        return wish.state == "present" and bool(self._dropped(wanted)) and self._in_process() >= set(wish.thumbprints)
+
+    def _in_process(self) -> Set[str]:
+        return {pin.strip().upper() for pin in self.seen.armed.pins} if self.seen.armed else set()
+
+    def _dropped(self, wanted: trust.Entries) -> List[str]:
+        """What only the running process still trusts, and nobody asks to remove now."""
+        wish = self.task.wish
+        asked = {text.upper() for text in (wish.thumbprints if wish.state == "absent" else wish.forget)}
+        return sorted(self._in_process() - {entry.thumbprint.strip().upper() for entry in wanted} - asked)
 
     def _refuse_to_drop(self, wanted: trust.Entries) -> None:
         """A restart makes removals of others effective, too: a pin that only the running process has is lost by it."""
-        if self.seen.armed is None or self.task.unguarded:
-            return
-        wish = self.task.wish
-        asked = {text.upper() for text in (wish.thumbprints if wish.state == "absent" else wish.forget)}
-        lost = sorted({pin.strip().upper() for pin in self.seen.armed.pins} - {entry.thumbprint.strip().upper() for entry in wanted} - asked)
+        lost = [] if self.task.unguarded else self._dropped(wanted)
         if lost:
             raise OctoError(
                 f"The running process of {self.seen.subject.instance} still trusts {', '.join(lost)}, which somebody has taken out of "

@@ -16,7 +16,7 @@ import re
 from typing import Dict, List, NamedTuple, Sequence
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
-from ansible_collections.octofleet.octopus.plugins.module_utils._host import OURS, Clock, Host, iso
+from ansible_collections.octofleet.octopus.plugins.module_utils._host import OURS, Clock, Host, Process, iso
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import agent, configuration, index, trust
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.agent import Installation, Subject
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.configuration import Configuration
@@ -101,14 +101,16 @@ class _Writer:
     def _entries(self, settings: Configuration) -> trust.Entries:
         return trust.parse(settings.get(configuration.TRUST), self.path)
 
+    def _at_work(self) -> List[Process]:
+        return agent.commands_at_work(self.host, self.subject, self.installation.home)
+
     def _is_quiet(self) -> bool:
-        return not agent.commands_at_work(self.host, self.subject, self.installation.home)
+        return not self._at_work()
 
     def _wait_until_quiet(self) -> None:
-        while True:
-            at_work = agent.commands_at_work(self.host, self.subject, self.installation.home)
-            if not at_work:
-                return
+        """Looks at those it knows of until they have ended, and only then through all processes: the gap to the next command may be short."""
+        at_work = self._at_work()
+        while at_work:
             if self.clock.now() >= self.deadline:
                 names = ", ".join(f"{' '.join(process.argv[:3])} (process {process.pid})" for process in at_work[:3])
                 raise OctoError(
@@ -116,7 +118,10 @@ class _Writer:
                     "Wait for them to end, then run again.",
                     code="IN_USE", path=self.path,
                 )
-            self.clock.sleep(0.02)
+            if any(self.host.process(process.pid) for process in at_work):
+                self.clock.sleep(0.005)
+            else:
+                at_work = self._at_work()
 
     def _back_up(self, settings: Configuration) -> None:
         folder = self.order.backup_folder or os.path.dirname(self.path)

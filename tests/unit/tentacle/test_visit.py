@@ -173,6 +173,18 @@ def test_a_removal_of_somebody_else_is_not_made_effective(world: World, tentacle
     assert pins(tentacle) == [FOREIGN, OLD, NEW]
 
 
+def test_adding_leaves_the_restart_of_a_killed_removal_to_who_removes(world: World, tentacle: Tentacle) -> None:
+    """An interrupted rotation is run again: its expanding visit finds NEW on disk and in the process, and OLD in the process only."""
+    visited(world, PRESENT)
+    data = world.host.files[tentacle.path]
+    tentacle.write(data.replace(entry_json(OLD).encode() + b",", b""))
+    before = list(world.host.orders)
+    row = visited(world, Wish("present", (NEW,)))
+    assert (row["ok"], row["changed"], row["restarted"], row["restart_pending"]) == (True, False, False, "yes")
+    assert world.host.orders == before
+    assert visited(world, ABSENT, permit=Permit(("T1",), NEW))["restarted"]
+
+
 def test_a_removal_that_was_killed_before_its_restart_is_finished(world: World, tentacle: Tentacle) -> None:
     data = world.host.files[tentacle.path]
     tentacle.write(data.replace(entry_json(OLD).encode() + b",", b""))
