@@ -202,7 +202,9 @@ class _TrustVisit:
     def _only_a_removal_is_pending(self, wanted: trust.Entries) -> bool:
         """A run was killed between the removal of a pin and its restart: that restart is up to who removes, behind a gate of its own."""
         wish = self.task.wish
-        return wish.state == "present" and bool(self._dropped(wanted)) and self._in_process() >= set(wish.thumbprints)
+        if wish.state != "present" or self.task.unguarded:
+            return False
+        return bool(self._dropped(wanted)) and self._in_process() >= set(wish.thumbprints)
 
     def _in_process(self) -> Set[str]:
         return {pin.strip().upper() for pin in self.seen.armed.pins} if self.seen.armed else set()
