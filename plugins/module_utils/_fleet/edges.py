@@ -78,7 +78,7 @@ class TrustEntry:
 
 @dataclass(frozen=True)
 class Instance:
-    """A row of octo_instance_info or octo_trust, parsed; ``code`` is empty when the instance could be read."""
+    """A row of octo_instance_info or octo_trust, parsed; ``code`` says why it was not as it was asked for, or could not be read."""
 
     host: str
     name: str
@@ -100,6 +100,7 @@ class Instance:
     foreign_lost: Tuple[str, ...] = ()  # pins of others that stood before our write and do not stand after it (I10)
     changed: bool = False
     restarted: bool = False
+    was_read: bool = False  # in spite of ``code``: the visit refused, or went wrong, and the rest of the row is what it found
 
     @property
     def label(self) -> str:
@@ -107,7 +108,7 @@ class Instance:
 
     @property
     def readable(self) -> bool:
-        return not self.code
+        return self.was_read or not self.code
 
     def pins(self) -> FrozenSet[str]:
         return frozenset(entry.canonical for entry in self.trust if entry.canonical)
@@ -241,6 +242,7 @@ def instance_of(host: str, row: Mapping[str, Any]) -> Instance:
         foreign_lost=tuple(sorted(_canonicals(row.get("before")) - _canonicals(row.get("after")))),
         changed=bool(row.get("changed")),
         restarted=bool(row.get("restarted")),
+        was_read=listening.get("port") is not None,  # every configuration that could be read has one
     )
 
 

@@ -80,7 +80,7 @@ class Health:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything seen of one edge. ``problem`` is the (code, reason) of a row that could not be read."""
+    """Everything seen of one edge. ``problem``: (code, reason) of a row that could not be read; ``refusal``: of a visit that came to nothing."""
 
     disk: Optional[Disk] = None
     process: Optional[Process] = None
@@ -89,6 +89,7 @@ class Evidence:
     visited_at: Optional[float] = None
     unready: Tuple[Tuple[str, str], ...] = ()
     problem: Optional[Tuple[str, str]] = None
+    refusal: Optional[Tuple[str, str]] = None
     foreign_lost: Tuple[str, ...] = ()
 
     def exchanged(self) -> Evidence:
@@ -128,15 +129,16 @@ def _evidence(seen: Optional[Tuple[Instance, float]], wire: Optional[Wire], heal
     if seen is None:
         return Evidence(wire=wire, health=health)
     instance, at = seen
-    if not instance.readable:
-        return Evidence(wire=wire, health=health, visited_at=at, problem=(instance.code, instance.reason), unready=instance.unready)
+    said = (instance.code, instance.reason) if instance.code else None
     return Evidence(
-        disk=Disk(instance.trust, at, instance.thumbprint),
+        disk=Disk(instance.trust, at, instance.thumbprint) if instance.readable else None,
         process=Process(instance.pid, instance.started_at, instance.restart_pending, instance.pins_in_process) if instance.pid else None,
         wire=wire,
         health=health,
         visited_at=at,
         unready=instance.unready,
+        problem=None if instance.readable else said,
+        refusal=said if instance.readable else None,
         foreign_lost=instance.foreign_lost,
     )
 

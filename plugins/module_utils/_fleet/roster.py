@@ -171,11 +171,11 @@ class _Matcher:
         self._polling_as: Dict[str, List[Instance]] = {}
         for machine in self._machines:
             for place in self._places(machine):
-                if not machine.readable:
-                    self._torn_at.setdefault(place, []).append(machine)
-                elif machine.listens and machine.port:
+                if machine.listens and machine.port:
                     self._listening_at.setdefault((place, machine.port), []).append(machine)
-            if machine.readable and machine.thumbprint:
+                elif not machine.readable:
+                    self._torn_at.setdefault(place, []).append(machine)
+            if machine.thumbprint:
                 self._holding.setdefault(machine.thumbprint, []).append(machine)
             for subscription in {entry.subscription for entry in machine.trust if entry.subscription}:
                 self._polling_as.setdefault(subscription, []).append(machine)
@@ -280,8 +280,6 @@ class _Matcher:
 
     def _style(self, site: _Site, instance: Instance) -> str:
         """A Tentacle that listens to this Server may poll another; it is the entries with our pins that count."""
-        if not instance.readable:
-            return site.style
         ways = {entry.style for entry in instance.trust if entry.canonical in self._ours and entry.style != LISTENING}
         if site.style == POLLING and any(entry.subscription == site.subscription and entry.style == WEBSOCKET for entry in instance.trust):
             return WEBSOCKET

@@ -50,6 +50,14 @@ def test_a_row_that_is_not_ok_is_a_problem_with_a_reason() -> None:
     assert seen.disk is None
 
 
+def test_a_visit_that_refused_has_still_read_the_configuration() -> None:
+    refused = {**ROW, "ok": False, "code": "BUSY", "reason": "its lock is held", "listening": {"enabled": True, "port": 10933}}
+    seen = gather([EDGE], [visit_of("web-01", {"failed": True, "msg": "no", "instances": [refused]}, 10.0)], [], 11.0, {})["web-01/Tentacle"]
+    assert (seen.problem, seen.refusal) == (None, ("BUSY", "its lock is held"))
+    assert seen.disk is not None
+    assert seen.disk.pins() == {OLD}
+
+
 def test_an_edge_that_nobody_looked_at_has_no_evidence() -> None:
     seen = gather([EDGE], [], [], 1.0, {})["web-01/Tentacle"]
     assert (seen.disk, seen.process, seen.wire, seen.health, seen.visited_at) == (None, None, None, None, None)

@@ -217,6 +217,14 @@ def test_a_torn_configuration_meets_its_record_by_the_host() -> None:
     assert not roster.blockers
 
 
+def test_instances_whose_visit_refused_still_meet_their_records() -> None:
+    refused = {"ok": False, "code": "BUSY", "reason": "its lock is held"}
+    rows = [row(thumbprint=own("a"), pid=1, **refused), row("Second", thumbprint=own("b"), port=10934, pid=2, **refused)]
+    roster = build([rec(1, "web-01:10933", own("a")), rec(2, "web-01:10934", own("b"))], visited(web_01=rows), hosts("web-01"))
+    assert names(roster) == ["web-01/Tentacle", "web-01/Second"]
+    assert not roster.blockers
+
+
 def test_a_stale_record_meets_its_instance_by_the_endpoint() -> None:
     roster = build([rec(1, "web-01:10933", own("old one"))], visited(web_01=[row(thumbprint=own("a"))]), hosts("web-01"))
     assert names(roster) == ["web-01/Tentacle"]
