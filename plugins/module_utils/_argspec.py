@@ -39,18 +39,22 @@ class ArgumentSpec:
 
 
 # Kept in step with plugins/doc_fragments/tentacle.py.
-TENTACLE = ArgumentSpec({
-    "executable": {"type": "list", "elements": "str", "default": ["/opt/octopus/tentacle/Tentacle"]},
-    "machine_configuration_home": {"type": "path", "default": "/etc/octopus"},
-    "machine_id_file": {"type": "path", "default": "/etc/machine-id"},
-    "restart_command": {"type": "list", "elements": "str"},
-    "service": {"type": "str"},
-})
+TENTACLE = ArgumentSpec(
+    {
+        "executable": {"type": "list", "elements": "str", "default": ["/opt/octopus/tentacle/Tentacle"]},
+        "machine_configuration_home": {"type": "path", "default": "/etc/octopus"},
+        "machine_id_file": {"type": "path", "default": "/etc/machine-id"},
+        "restart_command": {"type": "list", "elements": "str"},
+        "service": {"type": "str"},
+    }
+)
 
 # Kept in step with the variant RESTART of plugins/doc_fragments/tentacle.py.
-RESTART = ArgumentSpec({
-    "allow_upgrade": {"type": "bool", "default": False},
-    "lock_timeout": {"type": "float", "default": 60.0},
-    "permit": {"type": "dict"},
-    "timeout": {"type": "float"},
-})
+RESTART = ArgumentSpec(
+    {
+        "allow_upgrade": {"type": "bool", "default": False},
+        "lock_timeout": {"type": "float", "default": 60.0},
+        "permit": {"type": "dict"},
+        "timeout": {"type": "float"},
+    }
+)

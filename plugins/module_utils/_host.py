@@ -415,7 +415,8 @@ class PosixHost:
                     raise OctoError(
                         f"{path} is being changed by another run ({_holder(descriptor)}), which did not end within {wait:g} seconds. "
                         "Nothing was changed here. Wait for the other run to end, then run again.",
-                        code="IN_USE", path=path,
+                        code="IN_USE",
+                        path=path,
                     )
                 self._clock.sleep(0.05)
             os.ftruncate(descriptor, 0)
@@ -547,7 +548,7 @@ def _exec_start(text: str) -> Sequence[str]:
     if match is None:
         return ()
     path, joined = match.group("path"), match.group("argv")
-    return (path, *joined[len(path):].split()) if joined.startswith(path) else tuple(joined.split())
+    return (path, *joined[len(path) :].split()) if joined.startswith(path) else tuple(joined.split())
 
 
 def _assignments(text: str) -> Sequence[Tuple[str, str]]:
@@ -560,6 +561,6 @@ def _assignments(text: str) -> Sequence[Tuple[str, str]]:
 
 def _address(hexadecimal: str) -> str:
     """/proc/net writes each 32-bit word of an address in the machine's own order."""
-    words = (int(hexadecimal[at:at + 8], 16) for at in range(0, len(hexadecimal), 8))
+    words = (int(hexadecimal[at : at + 8], 16) for at in range(0, len(hexadecimal), 8))
     packed = b"".join(struct.pack("=I", word) for word in words)
     return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)

@@ -143,18 +143,21 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.service import Hands
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.tls import served_certificate
 
-SPEC = _argspec.TENTACLE.merged(_argspec.RESTART, _argspec.ArgumentSpec(
-    {
-        "application": {"type": "str", "choices": ["tentacle", "server"], "default": "tentacle"},
-        "endpoint": {"type": "str"},
-        "instance": {"type": "str"},
-        "restart_command": {"type": "list", "elements": "str", "aliases": ["restart"]},
-        "state": {"type": "str", "choices": ["started", "stopped", "restarted", "restarted_if_stale"], "required": True},
-        "thumbprint": {"type": "str"},
-    },
-    required_if=[("application", "tentacle", ["instance"]), ("application", "server", ["service"])],
-    required_by={"thumbprint": ["endpoint"]},
-))
+SPEC = _argspec.TENTACLE.merged(
+    _argspec.RESTART,
+    _argspec.ArgumentSpec(
+        {
+            "application": {"type": "str", "choices": ["tentacle", "server"], "default": "tentacle"},
+            "endpoint": {"type": "str"},
+            "instance": {"type": "str"},
+            "restart_command": {"type": "list", "elements": "str", "aliases": ["restart"]},
+            "state": {"type": "str", "choices": ["started", "stopped", "restarted", "restarted_if_stale"], "required": True},
+            "thumbprint": {"type": "str"},
+        },
+        required_if=[("application", "tentacle", ["instance"]), ("application", "server", ["service"])],
+        required_by={"thumbprint": ["endpoint"]},
+    ),
+)
 
 
 def main() -> None:

@@ -169,16 +169,18 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.agent 
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.service import Hands
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.tls import served_certificate
 
-SPEC = _argspec.ArgumentSpec({
-    "backup_folder": {"type": "path"},
-    "forget": {"type": "list", "elements": "str", "default": []},
-    "instance": {"type": "str", "required": True},
-    "restart": {"type": "bool", "default": True},
-    "state": {"type": "str", "choices": ["present", "absent", "exact"], "default": "present"},
-    "thumbprints": {"type": "list", "elements": "str", "required": True},
-    "unguarded": {"type": "bool", "default": False},
-    "writer": {"type": "str", "choices": ["file", "vendor"], "default": "file"},
-}).merged(_argspec.TENTACLE, _argspec.RESTART)
+SPEC = _argspec.ArgumentSpec(
+    {
+        "backup_folder": {"type": "path"},
+        "forget": {"type": "list", "elements": "str", "default": []},
+        "instance": {"type": "str", "required": True},
+        "restart": {"type": "bool", "default": True},
+        "state": {"type": "str", "choices": ["present", "absent", "exact"], "default": "present"},
+        "thumbprints": {"type": "list", "elements": "str", "required": True},
+        "unguarded": {"type": "bool", "default": False},
+        "writer": {"type": "str", "choices": ["file", "vendor"], "default": "file"},
+    }
+).merged(_argspec.TENTACLE, _argspec.RESTART)
 
 
 def main() -> None:

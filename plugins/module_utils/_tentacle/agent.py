@@ -67,7 +67,7 @@ def command_of(argv: Sequence[str]) -> Optional[Command]:
     for at, word in enumerate(argv[:4]):
         if word.rpartition("/")[2].lower() in _PROGRAMS and len(argv) > at + 1:
             verb = argv[at + 1].lstrip("-/").lower()
-            return Command(verb, *_options(argv[at + 2:])) if re.match(r"[a-z0-9?][a-z0-9-]*\Z", verb) else None
+            return Command(verb, *_options(argv[at + 2 :])) if re.match(r"[a-z0-9?][a-z0-9-]*\Z", verb) else None
     return None
 
 
@@ -115,8 +115,12 @@ def family_of(host: Host, pid: int) -> List[int]:
 
 def _without_manager(host: Host, subject: Subject, installation: Installation, service: Service) -> Found:
     """The agent among the processes, for hosts on which something else than systemd runs it."""
-    problem = "" if installation.restart else (
-        f"The service manager knows no unit {service.unit}. Name the unit with `service`, or what restarts this Tentacle with `restart_command`."
+    problem = (
+        ""
+        if installation.restart
+        else (
+            f"The service manager knows no unit {service.unit}. Name the unit with `service`, or what restarts this Tentacle with `restart_command`."
+        )
     )
     for process in host.processes():
         command = command_of(process.argv)
@@ -136,8 +140,10 @@ def _starts_another(host: Host, service: Service, subject: Subject, installation
     """Why a known unit is not this instance's: the name of an instance is a unit's name too, whatever that unit is (H-26)."""
     command = command_of(service.argv)
     if command is None:
-        return "" if installation.service or not service.argv else (
-            f"The unit {service.unit} does not run a Tentacle but {' '.join(service.argv)}. Name the right unit with `service`."
+        return (
+            ""
+            if installation.service or not service.argv
+            else (f"The unit {service.unit} does not run a Tentacle but {' '.join(service.argv)}. Name the right unit with `service`.")
         )
     if command.instance and command.instance.lower() not in {name.lower() for name in subject.names}:
         return f"The unit {service.unit} runs the Tentacle instance {command.instance}, not {subject.instance}. Name the right unit with `service`."
@@ -166,5 +172,5 @@ def _options(words: Sequence[str]) -> List[str]:
         match = _OPTION.fullmatch(word)
         if match:
             value = match.group("value")
-            values[match.group("name").lower()] = value if value is not None else "".join(words[at + 1:at + 2])
+            values[match.group("name").lower()] = value if value is not None else "".join(words[at + 1 : at + 2])
     return [values["instance"].strip(), values["config"].strip()]

@@ -81,7 +81,8 @@ def load(host: Host, path: str, clock: Clock, patience: float = 1.0) -> Configur
         if data is None:
             raise OctoError(
                 f"The configuration {path} is not there, although the instance index names it. Restore it, or take the instance out of the index.",
-                code="CONFIGURATION_MISSING", path=path,
+                code="CONFIGURATION_MISSING",
+                path=path,
             )
         try:
             return parse(path, data)
@@ -110,7 +111,8 @@ def parse(path: str, data: bytes) -> Configuration:
 def unreadable(path: str, what: str) -> OctoError:
     return OctoError(
         f"The configuration {path} {what}. The running Tentacle goes on until it restarts; restore a copy of the file before that.",
-        code="CONFIGURATION_UNREADABLE", path=path,
+        code="CONFIGURATION_UNREADABLE",
+        path=path,
     )
 
 
@@ -123,7 +125,8 @@ def with_trust(configuration: Configuration, text: str) -> bytes:
     if again.get(TRUST) != text or _others(again) != _others(configuration):
         raise OctoError(
             f"The edit of {configuration.path} would change more than the trust. Nothing was written. Set the trust with writer=vendor.",
-            code="EDIT_NOT_EXACT", path=configuration.path,
+            code="EDIT_NOT_EXACT",
+            path=configuration.path,
         )
     return edited
 
@@ -137,12 +140,13 @@ def _replacement(configuration: Configuration, text: str) -> Tuple[int, int, byt
     if not setting.plain:
         raise OctoError(
             f"The trust in {configuration.path} holds comments or elements beside its value. Remove them, or set the trust with writer=vendor.",
-            code="EDIT_NOT_EXACT", path=configuration.path,
+            code="EDIT_NOT_EXACT",
+            path=configuration.path,
         )
     if setting.inner is not None:
         return (*setting.inner, value)
     start, end = setting.outer
-    opened = configuration.data[start:end - 2].rstrip()  # without "/>"
+    opened = configuration.data[start : end - 2].rstrip()  # without "/>"
     return start + len(opened), end, b">" + value + b"</set>"
 
 
@@ -158,14 +162,14 @@ def _insertion(configuration: Configuration, value: bytes) -> Tuple[int, int, by
         at = settings[-1].outer[1]
         return at, at, _space_before(data, settings[-1].outer[0]) + element
     start, end = configuration.root_tag
-    if data[end - 2:end] == b"/>":
-        opened = data[start:end - 2].rstrip()
+    if data[end - 2 : end] == b"/>":
+        opened = data[start : end - 2].rstrip()
         return start + len(opened), end, b">\n  " + element + b"\n</octopus-settings>"
     return configuration.root_end, configuration.root_end, b"\n  " + element + b"\n"
 
 
 def _space_before(data: bytes, at: int) -> bytes:
-    return data[len(data[:at].rstrip(b" \t\r\n")):at]
+    return data[len(data[:at].rstrip(b" \t\r\n")) : at]
 
 
 def _escape(text: str) -> bytes:
@@ -227,7 +231,7 @@ class _Reader:
             self.root_end = max(at, self.root_tag[1])
         elif self._depth == 2 and self._key is not None:
             start, end = self._tag
-            empty = self.data[end - 2:end] == b"/>"
+            empty = self.data[end - 2 : end] == b"/>"
             outer = (start, end if empty else self._span_of_tag()[1])
             self.settings.append(Setting(self._key, "".join(self._text), outer, None if empty else (end, at), self._plain))
             self._key = None

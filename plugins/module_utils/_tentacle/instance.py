@@ -67,7 +67,11 @@ def look(host: Host, subject: Subject, installation: Installation, clock: Clock)
     found = agent.find(host, subject, installation, clock)
     armed = log.armed(host, _log_folder(settings), found.service.pid)
     return Seen(
-        subject, settings, entries, found, armed,
+        subject,
+        settings,
+        entries,
+        found,
+        armed,
         _pending(host, subject, entries, found, armed),
         readiness.reasons(host, settings, found, installation),
     )

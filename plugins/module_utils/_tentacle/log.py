@@ -75,7 +75,8 @@ def _polls(entries: Sequence[trust.Entry]) -> FrozenSet[Tuple[str, str, str]]:
     """A polling Tentacle compares by case (measured-tentacle.md 9), so the spelling counts."""
     return frozenset(
         (_place(entry.address), entry.subscription_id or "", entry.thumbprint.strip())
-        for entry in entries if entry.address and entry.style in (trust.POLLING, trust.WEBSOCKET)
+        for entry in entries
+        if entry.address and entry.style in (trust.POLLING, trust.WEBSOCKET)
     )
 
 

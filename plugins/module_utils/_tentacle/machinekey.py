@@ -94,7 +94,7 @@ def _make_s_box() -> List[int]:
 def _expand(key: bytes) -> List[List[int]]:
     """Fifteen round keys of sixteen bytes."""
     box = _make_s_box()
-    words = [list(key[at:at + 4]) for at in range(0, 32, 4)]
+    words = [list(key[at : at + 4]) for at in range(0, 32, 4)]
     constant = 1
     for number in range(8, 60):
         word = list(words[-1])
@@ -105,7 +105,7 @@ def _expand(key: bytes) -> List[List[int]]:
         elif number % 8 == 4:
             word = [box[byte] for byte in word]
         words.append(_xor(words[-8], word))
-    return [[byte for word in words[at:at + 4] for byte in word] for at in range(0, 60, 4)]
+    return [[byte for word in words[at : at + 4] for byte in word] for at in range(0, 60, 4)]
 
 
 def _decrypt(keys: Sequence[Sequence[int]], block: bytes) -> Sequence[int]:
@@ -117,8 +117,10 @@ def _decrypt(keys: Sequence[Sequence[int]], block: bytes) -> Sequence[int]:
         state = _xor(state, keys[number])
         if number:
             state = [
-                _times(state[at], 14) ^ _times(state[at - at % 4 + (at + 1) % 4], 11)
-                ^ _times(state[at - at % 4 + (at + 2) % 4], 13) ^ _times(state[at - at % 4 + (at + 3) % 4], 9)
+                _times(state[at], 14)
+                ^ _times(state[at - at % 4 + (at + 1) % 4], 11)
+                ^ _times(state[at - at % 4 + (at + 2) % 4], 13)
+                ^ _times(state[at - at % 4 + (at + 3) % 4], 9)
                 for at in range(16)
             ]
     return state

@@ -70,7 +70,10 @@ def node_row(hands: Hands, node: Node, state: str, limits: Limits) -> Row:
         refusal, outcome = _refusal(error), Outcome(target.look() != before)
     now = target.look()
     return {
-        "instance": node.unit, "ok": True, "code": "", "reason": "",
+        "instance": node.unit,
+        "ok": True,
+        "code": "",
+        "reason": "",
         "service": instance.service_row(now),
         **_outcome_row(outcome),
         **refusal,
@@ -78,7 +81,12 @@ def node_row(hands: Hands, node: Node, state: str, limits: Limits) -> Row:
 
 
 def _tentacle_row(
-    hands: Hands, state: str, limits: Limits, installation: Installation, entry: IndexEntry, entries: Sequence[IndexEntry],
+    hands: Hands,
+    state: str,
+    limits: Limits,
+    installation: Installation,
+    entry: IndexEntry,
+    entries: Sequence[IndexEntry],
 ) -> Row:
     try:
         subject = instance.subject_of(hands.host, entry, entries)

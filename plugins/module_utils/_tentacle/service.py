@@ -95,7 +95,8 @@ def stop(hands: Hands, target: Target) -> None:
             raise OctoError(
                 f"{target.name} was ordered to stop, but process {service.pid or target.before.pid} still runs after {target.patience:g} "
                 f"seconds.{said} See what the service manager says of it.",
-                code="NOT_STOPPED", pid=service.pid or target.before.pid,
+                code="NOT_STOPPED",
+                pid=service.pid or target.before.pid,
             )
         hands.clock.sleep(_PAUSE)
 
@@ -121,7 +122,9 @@ def _proved(hands: Hands, target: Target, what: str, said: str) -> Proof:
             raise OctoError(
                 f"{target.name} was to be {what}, but after {hands.clock.now() - ordered:.0f} seconds {seen}.{said} "
                 "See its log and what the service manager says of it, repair that, then run again.",
-                code=code, pid=service.pid, started_at=service.started_at,
+                code=code,
+                pid=service.pid,
+                started_at=service.started_at,
             )
         hands.clock.sleep(_PAUSE)
 

@@ -59,11 +59,9 @@ class Entry(NamedTuple):
         }
 
     def brief(self) -> Dict[str, Optional[str]]:
-        return {"canonical": self.canonical, "style": self.style, "address": self.address}
-
-    def line(self) -> str:
-        """For a person, in a diff."""
-        return " ".join(filter(None, (self.thumbprint, self.style, self.address)))
+        """What a visit says of an entry before and after; it stands next to whole rows, and a host's result is to stay under 2 KB."""
+        brief = {"canonical": self.canonical, "style": self.style}
+        return {**brief, "address": self.address} if self.address else brief
 
 
 Entries = Tuple[Entry, ...]
@@ -88,7 +86,8 @@ def parse(text: str, path: str = "the configuration") -> Entries:
         raise OctoError(
             f"The trust in {path} cannot be read ({error}). The vendor's commands fail on it, too. Repair the value of "
             "Tentacle.Communication.TrustedOctopusServers, or restore a copy of the file.",
-            code="TRUST_UNREADABLE", path=path,
+            code="TRUST_UNREADABLE",
+            path=path,
         ) from error
 
 
@@ -111,8 +110,7 @@ def communication(entries: Sequence[Entry]) -> str:
 def means(entry: Entry, thumbprint: str) -> bool:
     """Whether a person reads ``thumbprint`` in the entry, whatever its case and whatever invisible things were copied along."""
     visible = "".join(
-        character for character in entry.thumbprint
-        if not character.isspace() and character not in ":-" and unicodedata.category(character) != "Cf"
+        character for character in entry.thumbprint if not character.isspace() and character not in ":-" and unicodedata.category(character) != "Cf"
     )
     return visible.upper() == thumbprint
 
@@ -124,7 +122,8 @@ def fulfil(wish: Wish, entries: Entries) -> Entries:
         raise OctoError(
             f"It is trusted in a way ({', '.join(styles)}) that this version recognises but does not change, so it was left as it is. "
             "A Server that it depends on must not be switched: leave this Tentacle behind by name, or change its trust by hand.",
-            code="NOT_EXPANDABLE", styles=styles,
+            code="NOT_EXPANDABLE",
+            styles=styles,
         )
     if wish.state == "exact":
         unknown = [entry.thumbprint for entry in entries if not _named(entry, wish)]
@@ -132,7 +131,8 @@ def fulfil(wish: Wish, entries: Entries) -> Entries:
             raise OctoError(
                 f"It also trusts {', '.join(unknown)}, which this task names neither in thumbprints nor in forget. Nothing was changed. "
                 "Name each of them in one of the two.",
-                code="UNKNOWN_PINS", unknown=unknown,
+                code="UNKNOWN_PINS",
+                unknown=unknown,
             )
     result = entries
     if wish.state in ("present", "exact"):
@@ -176,13 +176,13 @@ def _is_unwanted(entry: Entry, text: str) -> bool:
 def _elements(text: str) -> List[Tuple[str, Any]]:
     """The text and the value of each element of a JSON list; the decoder alone would not tell where each stands."""
     at = _skip(text, 0)
-    if text[at:at + 1] != "[":
+    if text[at : at + 1] != "[":
         raise ValueError("it is not a list")
     at = _skip(text, at + 1)
     found: List[Tuple[str, Any]] = []
-    while text[at:at + 1] != "]":
+    while text[at : at + 1] != "]":
         if found:
-            if text[at:at + 1] != ",":
+            if text[at : at + 1] != ",":
                 raise ValueError(f"a comma is missing at character {at}")
             at = _skip(text, at + 1)
         value, end = _DECODER.raw_decode(text, at)
@@ -205,8 +205,11 @@ def _entry(raw: str, value: Any) -> Entry:
         raise ValueError(f"an entry has no thumbprint: {raw[:120]}")
     address, subscription = fields.get("address"), fields.get("subscriptionid")
     return Entry(
-        raw, thumbprint, _style(fields.get("communicationstyle"), address),
-        None if address is None else str(address), None if subscription is None else str(subscription),
+        raw,
+        thumbprint,
+        _style(fields.get("communicationstyle"), address),
+        None if address is None else str(address),
+        None if subscription is None else str(subscription),
     )
 
 

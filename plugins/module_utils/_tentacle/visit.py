@@ -223,7 +223,8 @@ class _TrustVisit:
                 f"The running process of {self.seen.subject.instance} still trusts {', '.join(lost)}, which somebody has taken out of "
                 f"{self.seen.settings.path}: a restart would make that effective. Nothing was changed. Add the pin again "
                 "(octofleet.octopus.octo_trust state=present), or, if its Server is gone, set unguarded=true.",
-                code="RESTART_DROPS_PIN", pins=lost,
+                code="RESTART_DROPS_PIN",
+                pins=lost,
             )
 
     def _look_again(self) -> None:
@@ -266,12 +267,13 @@ def diff_of(visited: Sequence[Row]) -> List[Dict[str, str]]:
             "before": _lines(row["before"]),
             "after": _lines(row["after"]),
         }
-        for row in visited if row["before"] != row["after"]
+        for row in visited
+        if row["before"] != row["after"]
     ]
 
 
 def _lines(entries: Sequence[Mapping[str, Any]]) -> str:
-    return "".join(" ".join(str(entry[key]) for key in ("canonical", "style", "address") if entry[key]) + "\n" for entry in entries)
+    return "".join(" ".join(str(entry[key]) for key in ("canonical", "style", "address") if entry.get(key)) + "\n" for entry in entries)
 
 
 def result_of(visited: List[Row], what: str) -> Dict[str, Any]:

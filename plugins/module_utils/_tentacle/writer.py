@@ -116,7 +116,8 @@ class _Writer:
                 raise OctoError(
                     f"Commands of the vendor are at work on {self.path} and did not end within {self.order.patience:g} seconds: {names}. "
                     "Wait for them to end, then run again.",
-                    code="IN_USE", path=self.path,
+                    code="IN_USE",
+                    path=self.path,
                 )
             if any(self.host.process(process.pid) for process in at_work):
                 self.clock.sleep(0.005)
@@ -145,7 +146,8 @@ class _Writer:
         return OctoError(
             f"The trust in {self.path} could not be written within {self.order.patience:g} seconds: {_WHY[why]}.{said} "
             "Stop what else writes this configuration, then run again.",
-            code="NOT_WRITTEN", path=self.path,
+            code="NOT_WRITTEN",
+            path=self.path,
         )
 
 

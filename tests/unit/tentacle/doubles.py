@@ -66,11 +66,19 @@ class FakeHost:
         self.locks: list[str] = []
         self.in_use = False
         self.inherited: list[Sequence[int]] = []
+        self.given: list[dict[str, str]] = []  # environments
 
     def run(
-        self, argv: Sequence[str], stdin: bytes | None = None, env: Mapping[str, str] | None = None, timeout: float = 120.0,
+        self,
+        argv: Sequence[str],
+        stdin: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 120.0,
         inherit_fds: Sequence[int] = (),
     ) -> Completed:
+        assert stdin is None
+        assert timeout > 0
+        self.given.append(dict(env or {}))
         self.orders.append(list(argv))
         self.inherited.append(inherit_fds)
         for word in argv:
@@ -87,12 +95,13 @@ class FakeHost:
         return FileStat(0o644, 0, 0, len(self.files[path]), 1, 0) if path in self.files else None
 
     def names_in(self, folder: str) -> list[str]:
-        return sorted({path[len(folder) + 1:].split("/")[0] for path in self.files if path.startswith(folder + "/")})
+        return sorted({path[len(folder) + 1 :].split("/")[0] for path in self.files if path.startswith(folder + "/")})
 
     def resolve(self, path: str) -> str:
         return path
 
     def write_private(self, path: str, data: bytes, mode: int = 0o600) -> None:
+        assert mode == 0o600
         self.writes.append(path)
         self.files[path] = data
 
@@ -142,7 +151,7 @@ class FakeHost:
 
     @contextlib.contextmanager
     def exclusively(self, path: str, wait: float = 60.0) -> Iterator[int]:
-        if self.in_use:
+        if self.in_use and wait >= 0:
             raise OctoError(f"{path} is being changed by another run.", code="IN_USE")
         self.locks.append(path)
         yield 7
@@ -168,7 +177,7 @@ def document(trust: str | None, **keys: str) -> bytes:
         values["Tentacle.Communication.TrustedOctopusServers"] = trust
     escaped = ((key, value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")) for key, value in sorted(values.items()))
     lines = "".join(f'  <set key="{key}">{value}</set>\n' if value else f'  <set key="{key}" />\n' for key, value in escaped)
-    start = after[:after.index(b"  <set ")]
+    start = after[: after.index(b"  <set ")]
     return start + lines.encode() + b"</octopus-settings>"
 
 

@@ -32,46 +32,62 @@ def run(host: FakeHost, *argv: str, pid: int = 50, parent: int = 1, **environmen
     return host.table[pid]
 
 
-@pytest.mark.parametrize(("argv", "expected"), [
-    (["/opt/octopus/tentacle/Tentacle", "configure", "--instance=T1", "--trust=X"], Command("configure", "T1", "")),
-    (["Tentacle", "configure", "--instance", "T1"], Command("configure", "T1", "")),
-    (["Tentacle", "--Configure", "/INSTANCE:T1"], Command("configure", "T1", "")),
-    (["dotnet", "/x/Tentacle.dll", "agent", "-instance=T1", "--noninteractive"], Command("agent", "T1", "")),
-    (["/usr/bin/python3", "-I", "/a b/Tentacle", "run", "--config=/srv/T1.config"], Command("run", "", "/srv/T1.config")),
-    (["sudo", "-H", "Tentacle", "update-trust", "--instance="], Command("update-trust", "", "")),
-    (["Tentacle", "show-thumbprint", "--instance=A", "--instance=B"], Command("show-thumbprint", "B", "")),
-    (["Tentacle", "configure", "--instance"], Command("configure", "", "")),
-    (["Tentacle"], None), (["vim", "/etc/Tentacle"], None), (["bash", "-c", "Tentacle configure"], None), ([], None), (["less", "Tentacle", "a file.txt"], None),
-])
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["/opt/octopus/tentacle/Tentacle", "configure", "--instance=T1", "--trust=X"], Command("configure", "T1", "")),
+        (["Tentacle", "configure", "--instance", "T1"], Command("configure", "T1", "")),
+        (["Tentacle", "--Configure", "/INSTANCE:T1"], Command("configure", "T1", "")),
+        (["dotnet", "/x/Tentacle.dll", "agent", "-instance=T1", "--noninteractive"], Command("agent", "T1", "")),
+        (["/usr/bin/python3", "-I", "/a b/Tentacle", "run", "--config=/srv/T1.config"], Command("run", "", "/srv/T1.config")),
+        (["sudo", "-H", "Tentacle", "update-trust", "--instance="], Command("update-trust", "", "")),
+        (["Tentacle", "show-thumbprint", "--instance=A", "--instance=B"], Command("show-thumbprint", "B", "")),
+        (["Tentacle", "configure", "--instance"], Command("configure", "", "")),
+        (["Tentacle"], None),
+        (["vim", "/etc/Tentacle"], None),
+        (["bash", "-c", "Tentacle configure"], None),
+        ([], None),
+        (["less", "Tentacle", "a file.txt"], None),
+    ],
+)
 def test_commands_are_told_by_their_arguments(argv: list[str], expected: Command | None) -> None:
     assert agent.command_of(argv) == expected
 
 
-@pytest.mark.parametrize(("argv", "environment", "counts"), [
-    (["Tentacle", "configure", "--instance=T1"], {}, True),
-    (["Tentacle", "configure", "--instance=t1"], {"HOME": "/root"}, True),
-    (["Tentacle", "configure", "--instance=TWIN"], {}, True),
-    (["Tentacle", "configure", "--instance=T2"], {}, False),
-    (["Tentacle", "configure", "--instance=T2", "--config=/srv/T1.config"], {}, False),  # the instance wins
-    (["Tentacle", "configure", "--config=/srv/T1.config"], {}, True),
-    (["Tentacle", "configure", "--config=/srv/T2.config"], {}, False),
-    (["Tentacle", "configure", "--config=T2.config"], {}, True),  # relative to nobody knows what
-    (["Tentacle", "configure"], {}, True),
-    (["Tentacle", "list-instances"], {}, True),
-    (["Tentacle", "run", "--instance=T1"], {}, False),
-    (["Tentacle", "agent", "--instance=T1"], {}, False),
-    (["Tentacle", "configure", "--instance=T1"], {"TentacleMachineConfigurationHomeDirectory": "/elsewhere"}, False),
-    (["Tentacle", "configure"], {"TentacleMachineConfigurationHomeDirectory": "/elsewhere"}, True),
-])
+@pytest.mark.parametrize(
+    ("argv", "environment", "counts"),
+    [
+        (["Tentacle", "configure", "--instance=T1"], {}, True),
+        (["Tentacle", "configure", "--instance=t1"], {"HOME": "/root"}, True),
+        (["Tentacle", "configure", "--instance=TWIN"], {}, True),
+        (["Tentacle", "configure", "--instance=T2"], {}, False),
+        (["Tentacle", "configure", "--instance=T2", "--config=/srv/T1.config"], {}, False),  # the instance wins
+        (["Tentacle", "configure", "--config=/srv/T1.config"], {}, True),
+        (["Tentacle", "configure", "--config=/srv/T2.config"], {}, False),
+        (["Tentacle", "configure", "--config=T2.config"], {}, True),  # relative to nobody knows what
+        (["Tentacle", "configure"], {}, True),
+        (["Tentacle", "list-instances"], {}, True),
+        (["Tentacle", "run", "--instance=T1"], {}, False),
+        (["Tentacle", "agent", "--instance=T1"], {}, False),
+        (["Tentacle", "configure", "--instance=T1"], {"TentacleMachineConfigurationHomeDirectory": "/elsewhere"}, False),
+        (["Tentacle", "configure"], {"TentacleMachineConfigurationHomeDirectory": "/elsewhere"}, True),
+    ],
+)
 def test_which_commands_are_waited_for(host: FakeHost, argv: list[str], environment: dict[str, str], counts: bool) -> None:
     process = run(host, *argv, **environment)
     assert agent.commands_at_work(host, T1, HOME) == ([process] if counts else [])
 
 
-@pytest.mark.parametrize(("instance", "service", "unit"), [
-    ("Tentacle", "", "Tentacle.service"), ("My Inst", "", "My-Inst.service"), ("a/b\\c  d", "", "abc-d.service"), ("T", "octopus", "octopus"),
-    ("My T", "lab-{instance}.service", "lab-My-T.service"),
-])
+@pytest.mark.parametrize(
+    ("instance", "service", "unit"),
+    [
+        ("Tentacle", "", "Tentacle.service"),
+        ("My Inst", "", "My-Inst.service"),
+        ("a/b\\c  d", "", "abc-d.service"),
+        ("T", "octopus", "octopus"),
+        ("My T", "lab-{instance}.service", "lab-My-T.service"),
+    ],
+)
 def test_units_are_named_as_the_vendor_names_them(instance: str, service: str, unit: str) -> None:
     assert agent.unit_of(instance, Installation(service=service)) == unit
 
@@ -89,13 +105,18 @@ def test_a_unit_is_confirmed_by_what_it_starts(host: FakeHost, time: HandClock) 
     assert find(host, time) == agent.Found(service)
 
 
-@pytest.mark.parametrize(("argv", "installation", "says"), [
-    (["/usr/sbin/sshd", "-D"], {}, "does not run a Tentacle"),
-    (["/opt/Tentacle", "run", "--instance=Other"], {}, "runs the Tentacle instance Other"),
-    (["/opt/Tentacle", "run", "--instance=Other"], {"service": "T1.service"}, "runs the Tentacle instance Other"),
-    (["/opt/Tentacle", "run", "--instance=T1"], {"home": "/elsewhere"}, "not under /elsewhere"),
-])
-def test_a_unit_that_starts_something_else_is_not_ours(host: FakeHost, time: HandClock, argv: list[str], installation: dict[str, str], says: str) -> None:
+@pytest.mark.parametrize(
+    ("argv", "installation", "says"),
+    [
+        (["/usr/sbin/sshd", "-D"], {}, "does not run a Tentacle"),
+        (["/opt/Tentacle", "run", "--instance=Other"], {}, "runs the Tentacle instance Other"),
+        (["/opt/Tentacle", "run", "--instance=Other"], {"service": "T1.service"}, "runs the Tentacle instance Other"),
+        (["/opt/Tentacle", "run", "--instance=T1"], {"home": "/elsewhere"}, "not under /elsewhere"),
+    ],
+)
+def test_a_unit_that_starts_something_else_is_not_ours(
+    host: FakeHost, time: HandClock, argv: list[str], installation: dict[str, str], says: str
+) -> None:
     """An instance called ssh has the unit of somebody else (H-26)."""
     host.services["T1.service"] = known(argv)
     found = find(host, time, **installation)

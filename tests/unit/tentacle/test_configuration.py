@@ -43,10 +43,12 @@ def test_spans_are_exact(case: str) -> None:
 
 
 def test_keys_ignore_case_and_the_last_duplicate_wins() -> None:
-    found = parse(b'<octopus-settings><set key="octopus.home">/a</set><set key="Octopus.Home">/b</set><set key="OCTOPUS.HOME">/c</set></octopus-settings>')
+    homes = b'<set key="octopus.home">/a</set><set key="Octopus.Home">/b</set><set key="OCTOPUS.HOME">/c</set>'
+    found = parse(b"<octopus-settings>" + homes + b"</octopus-settings>")
     assert found.get("Octopus.Home") == "/c"
     assert found.get("absent") == ""
-    edited = configuration.with_trust(parse(b'<octopus-settings><set key="%s">[]</set><set key="%s">[1]</set></octopus-settings>' % ((TRUST.encode(),) * 2)), "[2]")
+    twice = b'<octopus-settings><set key="%s">[]</set><set key="%s">[1]</set></octopus-settings>' % ((TRUST.encode(),) * 2)
+    edited = configuration.with_trust(parse(twice), "[2]")
     assert edited.count(b"[]") == 1
     assert parse(edited).get(TRUST) == "[2]"
 
@@ -66,7 +68,15 @@ def test_the_inserted_line_stands_where_the_vendor_sorts_it() -> None:
     assert configuration.with_trust(parse(only), "[]") == only.replace(b"</set>\n</oct", b'</set>\n  <set key="%s">[]</set>\n</oct' % TRUST.encode())
 
 
-@pytest.mark.parametrize("data", [b"<octopus-settings></octopus-settings>", b"<octopus-settings/>", b"<octopus-settings >\n</octopus-settings>", b"<octopus-settings><!-- c --></octopus-settings>"])
+BARE = [
+    b"<octopus-settings></octopus-settings>",
+    b"<octopus-settings/>",
+    b"<octopus-settings >\n</octopus-settings>",
+    b"<octopus-settings><!-- c --></octopus-settings>",
+]
+
+
+@pytest.mark.parametrize("data", BARE)
 def test_a_configuration_without_settings_takes_one(data: bytes) -> None:
     edited = configuration.with_trust(parse(data), "[]")
     assert [one.key for one in parse(edited).settings] == [TRUST]
@@ -102,10 +112,19 @@ def test_character_data_sections_and_entities_are_text() -> None:
 
 
 DAMAGED = {
-    "empty": b"", "mark only": BOM, "blank": b" \n", "no root end": b"<octopus-settings>", "cut": document("[]")[:-20], "half": document("[]")[:1500],
-    "tail": document("[]") + b"</set>", "other root": b"<configuration/>", "text": b"hello",
-    "doctype": b'<!DOCTYPE x [<!ENTITY a "b">]><octopus-settings/>', "utf-16": "<octopus-settings/>".encode("utf-16"),
-    "latin": b'<?xml version="1.0" encoding="iso-8859-1"?><octopus-settings/>', "invalid utf-8": b'<octopus-settings><set key="a">\xff</set></octopus-settings>',
+    "empty": b"",
+    "mark only": BOM,
+    "blank": b" \n",
+    "no root end": b"<octopus-settings>",
+    "cut": document("[]")[:-20],
+    "half": document("[]")[:1500],
+    "tail": document("[]") + b"</set>",
+    "other root": b"<configuration/>",
+    "text": b"hello",
+    "doctype": b'<!DOCTYPE x [<!ENTITY a "b">]><octopus-settings/>',
+    "utf-16": "<octopus-settings/>".encode("utf-16"),
+    "latin": b'<?xml version="1.0" encoding="iso-8859-1"?><octopus-settings/>',
+    "invalid utf-8": b'<octopus-settings><set key="a">\xff</set></octopus-settings>',
 }
 
 
@@ -153,9 +172,9 @@ def test_every_other_byte_stays(data: bytes, text: str) -> None:
     assert mine is not None
     # Taking our element out of both leaves the same bytes, but for the white space of an inserted line.
     theirs = before.setting(TRUST)
-    rest = edited[:mine.outer[0]] + edited[mine.outer[1]:]
+    rest = edited[: mine.outer[0]] + edited[mine.outer[1] :]
     if theirs is not None:
-        assert rest == data[:theirs.outer[0]] + data[theirs.outer[1]:]
+        assert rest == data[: theirs.outer[0]] + data[theirs.outer[1] :]
     else:
         assert b"".join(rest.split()) == b"".join(data.split())
 
@@ -167,12 +186,15 @@ def test_an_edit_to_the_same_value_changes_nothing(data: bytes, text: str) -> No
     assert configuration.with_trust(parse(once), text) == once
 
 
-@pytest.mark.parametrize(("keys", "expected"), [
-    ({}, (True, None, 10933)),
-    ({"Tentacle_Services_NoListen": "TRUE"}, (False, None, 10933)),
-    ({"Tentacle_Services_ListenIP": "127.0.0.7", "Tentacle_Services_PortNumber": "10999"}, (True, "127.0.0.7", 10999)),
-    ({"Tentacle_Services_ListenIP": "", "Tentacle_Services_PortNumber": ""}, (True, None, 10933)),
-])
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({}, (True, None, 10933)),
+        ({"Tentacle_Services_NoListen": "TRUE"}, (False, None, 10933)),
+        ({"Tentacle_Services_ListenIP": "127.0.0.7", "Tentacle_Services_PortNumber": "10999"}, (True, "127.0.0.7", 10999)),
+        ({"Tentacle_Services_ListenIP": "", "Tentacle_Services_PortNumber": ""}, (True, None, 10933)),
+    ],
+)
 def test_where_it_listens(keys: dict[str, str], expected: tuple[bool, str | None, int]) -> None:
     found = parse(document("[]", **keys))
     assert (found.listens, found.listen_ip, found.port) == expected

@@ -79,9 +79,15 @@ def test_names_ignore_case_until_they_are_ambiguous(names: list[str], asked: str
     assert [(one.instance, one.code) for one in index.select(entries, asked)] == [(name, "") for name in found]
 
 
-@pytest.mark.parametrize(("names", "asked", "says"), [
-    (["T1"], "T2", "has: T1"), ([], "T2", "has: none"), (["TA", "Ta"], "ta", "differ in case only"), (["T1"], " ", "blank"),
-])
+@pytest.mark.parametrize(
+    ("names", "asked", "says"),
+    [
+        (["T1"], "T2", "has: T1"),
+        ([], "T2", "has: none"),
+        (["TA", "Ta"], "ta", "differ in case only"),
+        (["T1"], " ", "blank"),
+    ],
+)
 def test_a_name_that_leads_nowhere_is_a_row(names: list[str], asked: str, says: str) -> None:
     (row,) = index.select([index.IndexEntry(name, "/x") for name in names], asked)
     assert (row.instance, row.code) == (asked, "INSTANCE_UNKNOWN")
@@ -89,5 +95,6 @@ def test_a_name_that_leads_nowhere_is_a_row(names: list[str], asked: str, says: 
 
 
 def test_instances_that_share_a_configuration(host: FakeHost) -> None:
-    entries = [index.IndexEntry("T1", "/x"), index.IndexEntry("T2", "/y"), index.IndexEntry("T3", "/x"), index.IndexEntry("bad", "", "INDEX_UNREADABLE")]
+    entries = [index.IndexEntry("T1", "/x"), index.IndexEntry("T2", "/y"), index.IndexEntry("T3", "/x")]
+    entries.append(index.IndexEntry("bad", "", "INDEX_UNREADABLE"))
     assert index.names_of(entries, host, "/x") == ["T1", "T3"]

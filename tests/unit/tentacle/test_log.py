@@ -25,7 +25,7 @@ def pins(host: FakeHost, pid: int = 77) -> tuple[str, ...] | None:
 
 
 def test_the_recorded_start_of_a_real_agent(host: FakeHost) -> None:
-    lines = (line[len("  LOG| "):] for line in (GOLDEN / "listening-trust.txt").read_text().splitlines() if line.startswith("  LOG| "))
+    lines = (line[len("  LOG| ") :] for line in (GOLDEN / "listening-trust.txt").read_text().splitlines() if line.startswith("  LOG| "))
     host.files[MAIN] = "\n".join(lines).encode()
     assert pins(host, 11868) == ("2ECF43568DB70FF2CD04432A4F387FD45BE21804",)
     assert pins(host, 11938) is None  # a configure command
@@ -37,7 +37,8 @@ def test_the_recorded_start_of_a_real_polling_agent(host: FakeHost) -> None:
     found = log.armed(host, FOLDER, 12452)
     assert found is not None
     assert {(address, pin) for address, _subscription, pin in found.polls} == {
-        ("https://127.0.0.1:10943", "2C9A111EE193ED3FAD26222A2BB6CF3695A33C45"), ("https://127.0.0.1:10943", "2ECF43568DB70FF2CD04432A4F387FD45BE21804"),
+        ("https://127.0.0.1:10943", "2C9A111EE193ED3FAD26222A2BB6CF3695A33C45"),
+        ("https://127.0.0.1:10943", "2ECF43568DB70FF2CD04432A4F387FD45BE21804"),
     }
 
 
@@ -88,10 +89,19 @@ def judged(process: tuple[str, ...] | None, disk: str, changed: int = 5, started
     return log.restart_pending(None if process is None else log.Armed(process, frozenset()), trust.parse(disk), changed, started)
 
 
-@pytest.mark.parametrize(("process", "disk", "expected"), [
-    ((OLD, NEW), (OLD, NEW), "no"), ((NEW, OLD), (OLD, NEW), "no"), ((OLD,), (OLD, NEW), "yes"), ((OLD, NEW), (NEW,), "yes"), ((), (), "no"), ((), (OLD,), "yes"),
-    (("f" * 40,), (FOREIGN,), "no"), ((OLD,), (OLD, OLD), "no"),
-])
+@pytest.mark.parametrize(
+    ("process", "disk", "expected"),
+    [
+        ((OLD, NEW), (OLD, NEW), "no"),
+        ((NEW, OLD), (OLD, NEW), "no"),
+        ((OLD,), (OLD, NEW), "yes"),
+        ((OLD, NEW), (NEW,), "yes"),
+        ((), (), "no"),
+        ((), (OLD,), "yes"),
+        (("f" * 40,), (FOREIGN,), "no"),
+        ((OLD,), (OLD, OLD), "no"),
+    ],
+)
 def test_the_process_against_the_disk(process: tuple[str, ...], disk: tuple[str, ...], expected: str) -> None:
     assert judged(process, trust_json(*disk), changed=99) == expected
 
@@ -104,8 +114,11 @@ def test_without_lines_the_times_decide(changed: int, started: int, expected: st
 def test_a_polling_pin_counts_with_its_address_and_its_case(host: FakeHost) -> None:
     subscription = "poll://bcdefghjklmnpqrstuvw/"
     host.files[MAIN] = log_of(
-        77, "==== RunAgentCommand ====", f"Agent will trust Octopus Servers with the thumbprint: {FOREIGN}",
-        f"Agent will poll Octopus Server at https://h:10943/ for subscription {subscription} expecting thumbprint {FOREIGN}", "Agent will not listen on any TCP ports",
+        77,
+        "==== RunAgentCommand ====",
+        f"Agent will trust Octopus Servers with the thumbprint: {FOREIGN}",
+        f"Agent will poll Octopus Server at https://h:10943/ for subscription {subscription} expecting thumbprint {FOREIGN}",
+        "Agent will not listen on any TCP ports",
     )
     armed = log.armed(host, FOLDER, 77)
 

@@ -48,7 +48,8 @@ def test_main_is_glue(name: str) -> None:
 
 def test_specifications_are_put_together_with_their_constraints() -> None:
     one = ArgumentSpec({"a": {"type": "str"}}, required_if=[("a", "x", ["b"])], required_by={"a": ["b"]})
-    two = ArgumentSpec({"a": {"type": "int"}, "b": {"type": "str"}}, required_if=[("a", "y", ["b"])], required_by={"b": ["a"]}, mutually_exclusive=[("a", "b")])
+    constraints = {"required_if": [("a", "y", ["b"])], "required_by": {"b": ["a"]}, "mutually_exclusive": [("a", "b")]}
+    two = ArgumentSpec({"a": {"type": "int"}, "b": {"type": "str"}}, **constraints)
     assert one.merged(two).to_kwargs() == {
         "argument_spec": {"a": {"type": "int"}, "b": {"type": "str"}},
         "required_if": [("a", "x", ["b"]), ("a", "y", ["b"])],

@@ -13,7 +13,6 @@ import socket
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,7 +32,8 @@ def mode(path: Path) -> int:
 
 
 def test_the_environment_is_scrubbed(host: PosixHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OCTOPUS_CONTRIBUTE_ENV_SETTINGS", "OCTOPUS__TENTACLE__LOGLEVEL", "TENTACLE_X", "TentaclePollingConnectionCount", "DefaultLogDirectory"):
+    logs = ("OCTOPUS__TENTACLE__LOGLEVEL", "DefaultLogDirectory")
+    for name in (*logs, "OCTOPUS_CONTRIBUTE_ENV_SETTINGS", "TENTACLE_X", "TentaclePollingConnectionCount"):
         monkeypatch.setenv(name, "bad")
     monkeypatch.setenv("HOME", "/somebody/else")
     monkeypatch.setenv("OCTOFLEET_KEPT", "yes")
@@ -260,7 +260,7 @@ def test_who_listens(host: PosixHost, family: socket.AddressFamily, address: str
 
 SHOWN = """MainPID={pid}
 ExecMainStartTimestampMonotonic=123456789
-ExecStart={{ path=/opt/a b/Tentacle ; argv[]=/opt/a b/Tentacle run --instance=T1 ; ignore_errors=no ; start_time=[n/a] ; pid=0 ; code=(null) ; status=0/0 }}
+ExecStart={{ path=/opt/a b/Tentacle ; argv[]=/opt/a b/Tentacle run --instance=T1 ; ignore_errors=no ; start_time=[n/a] ; pid=0 ; status=0/0 }}
 Environment=HOME=/home/octo "NOTE=a b"
 User=octo
 LoadState=loaded
@@ -269,7 +269,7 @@ ActiveState=active
 
 
 @pytest.fixture
-def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A systemctl that prints a file."""
     folder = tmp_path / "bin"
     folder.mkdir()
@@ -277,15 +277,23 @@ def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     script.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/asked\ncat {tmp_path}/shown\n')
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    yield tmp_path / "shown"
+    return tmp_path / "shown"
 
 
 def test_a_service(host: PosixHost, shown: Path) -> None:
     shown.write_text(SHOWN.format(pid=os.getpid()))
     service = host.service("T1.service")
     assert service._replace(started_at="") == _host.Service(
-        "T1.service", True, True, os.getpid(), 123456789, "", "octo", ("/opt/a b/Tentacle", "run", "--instance=T1"),
-        (("HOME", "/home/octo"), ("NOTE", "a b")), "active",
+        "T1.service",
+        True,
+        True,
+        os.getpid(),
+        123456789,
+        "",
+        "octo",
+        ("/opt/a b/Tentacle", "run", "--instance=T1"),
+        (("HOME", "/home/octo"), ("NOTE", "a b")),
+        "active",
     )
     assert service.started_at.endswith("Z")
     asked = (shown.parent / "asked").read_text().split()

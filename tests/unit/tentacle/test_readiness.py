@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from ansible_collections.octofleet.octopus.plugins.module_utils._host import Account, FileStat, Process
+from ansible_collections.octofleet.octopus.plugins.module_utils._host import Account, FileStat, Process, Socket
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.agent import Installation
 from unit.tentacle.doubles import FOREIGN, NEW, OLD, document, entry_json
 from unit.tentacle.world import EXECUTABLE, PORT, World
@@ -33,17 +33,31 @@ def test_a_whole_row(world: World) -> None:
     tentacle = world.add("T1", OLD, FOREIGN.lower())
     (row,) = world.read()
     assert row == {
-        "instance": "T1", "configuration": tentacle.path, "ok": True, "code": "", "reason": "",
-        "thumbprint": row["thumbprint"], "communication": "listening", "listening": {"enabled": True, "port": PORT, "ip": None},
+        "instance": "T1",
+        "configuration": tentacle.path,
+        "ok": True,
+        "code": "",
+        "reason": "",
+        "thumbprint": row["thumbprint"],
+        "communication": "listening",
+        "listening": {"enabled": True, "port": PORT, "ip": None},
         "trust": [
             {"thumbprint": OLD, "canonical": OLD, "style": "listening", "address": None, "subscription_id": None},
             {"thumbprint": FOREIGN.lower(), "canonical": FOREIGN, "style": "listening", "address": None, "subscription_id": None},
         ],
         "service": {
-            "unit": "T1.service", "known": True, "active": True, "pid": tentacle.pid, "started_at": "then",
-            "started_monotonic_us": world.host.table[tentacle.pid].started_monotonic_us, "user": "root", "argv": list(tentacle.argv),
+            "unit": "T1.service",
+            "known": True,
+            "active": True,
+            "pid": tentacle.pid,
+            "started_at": "then",
+            "started_monotonic_us": world.host.table[tentacle.pid].started_monotonic_us,
+            "user": "root",
+            "argv": list(tentacle.argv),
         },
-        "restart_pending": "no", "pins_in_process": [OLD, FOREIGN.lower()], "ready": {"ok": True, "reasons": []},
+        "restart_pending": "no",
+        "pins_in_process": [OLD, FOREIGN.lower()],
+        "ready": {"ok": True, "reasons": []},
     }
     assert not world.host.orders
     assert not world.host.writes
@@ -96,20 +110,23 @@ def somebody_elses(world: World) -> None:
     world.host.services["T1.service"] = service._replace(argv=("/usr/sbin/sshd",))
 
 
-@pytest.mark.parametrize(("break_it", "expected"), [
-    (without("Tentacle_Certificate"), ["IDENTITY_AT_RISK"]),
-    (without("Tentacle_CertificateThumbprint"), ["IDENTITY_AT_RISK"]),
-    (other_machine, ["MACHINE_ID_CHANGED"]),
-    (stopped, ["SERVICE_STOPPED"]),
-    (gone, ["EXECUTABLE_MISSING"]),
-    (newer, ["HIDDEN_UPGRADE"]),
-    (replaced, ["HIDDEN_UPGRADE"]),
-    (foreign_store, ["STORE_OWNER"]),
-    (taken, ["PORT_TAKEN"]),
-    (deaf, ["NOT_LISTENING"]),
-    (unknown, ["SERVICE_UNKNOWN"]),
-    (somebody_elses, ["SERVICE_UNKNOWN"]),
-])
+@pytest.mark.parametrize(
+    ("break_it", "expected"),
+    [
+        (without("Tentacle_Certificate"), ["IDENTITY_AT_RISK"]),
+        (without("Tentacle_CertificateThumbprint"), ["IDENTITY_AT_RISK"]),
+        (other_machine, ["MACHINE_ID_CHANGED"]),
+        (stopped, ["SERVICE_STOPPED"]),
+        (gone, ["EXECUTABLE_MISSING"]),
+        (newer, ["HIDDEN_UPGRADE"]),
+        (replaced, ["HIDDEN_UPGRADE"]),
+        (foreign_store, ["STORE_OWNER"]),
+        (taken, ["PORT_TAKEN"]),
+        (deaf, ["NOT_LISTENING"]),
+        (unknown, ["SERVICE_UNKNOWN"]),
+        (somebody_elses, ["SERVICE_UNKNOWN"]),
+    ],
+)
 def test_reasons(world: World, break_it: Callable[[World], None], expected: list[str]) -> None:
     world.add("T1", OLD)
     assert codes(world) == []
@@ -136,7 +153,7 @@ def test_a_descendant_may_hold_the_port(world: World) -> None:
 
 def test_who_holds_the_port_may_not_be_visible(world: World) -> None:
     world.add("T1", OLD)
-    world.host.sockets_on = lambda port, pids: [type("Seen", (), {"address": "::", "pid": -1})()]  # type: ignore[assignment,misc,return-value]
+    world.host.sockets_on = lambda *_: [Socket("::", -1)]  # type: ignore[method-assign]
     assert codes(world) == []
 
 
@@ -175,10 +192,15 @@ def test_with_a_command_that_restarts_no_unit_is_needed(world: World) -> None:
     assert codes(world, restart=["docker", "restart", "t1"]) == []
 
 
-@pytest.mark.parametrize(("write", "code"), [
-    (b"", "CONFIGURATION_UNREADABLE"), (document("[]")[:1000], "CONFIGURATION_UNREADABLE"), (document("[{"), "TRUST_UNREADABLE"),
-    (document("[]", Tentacle_Services_PortNumber="abc"), "CONFIGURATION_UNREADABLE"),
-])
+@pytest.mark.parametrize(
+    ("write", "code"),
+    [
+        (b"", "CONFIGURATION_UNREADABLE"),
+        (document("[]")[:1000], "CONFIGURATION_UNREADABLE"),
+        (document("[{"), "TRUST_UNREADABLE"),
+        (document("[]", Tentacle_Services_PortNumber="abc"), "CONFIGURATION_UNREADABLE"),
+    ],
+)
 def test_a_bad_instance_is_a_row_among_good_ones(world: World, write: bytes, code: str) -> None:
     world.add("T1", OLD).write(write)
     world.add("T2", OLD, port=10934)

@@ -161,14 +161,17 @@ def test_what_was_torn_before_us_is_refused(host: FakeHost) -> None:
     assert host.writes == []
 
 
-@pytest.mark.parametrize(("before", "after", "words"), [
-    ((), (NEW,), [f"--trust={NEW}"]),
-    ((OLD, FOREIGN), (FOREIGN,), [f"--remove-trust={OLD}"]),
-    ((OLD.lower(),), (), [f"--remove-trust={OLD.lower()}"]),
-    ((OLD.lower(), FOREIGN), (FOREIGN, OLD), [f"--trust={OLD}"]),  # respelled in one write
-    ((OLD, OLD, OLD.lower()), (OLD,), [f"--remove-trust={OLD}", f"--remove-trust={OLD.lower()}", f"--trust={OLD}"]),  # --trust alone fails (H-08)
-    ((OLD, "x y"), (NEW, OLD), ["--remove-trust=x y", f"--trust={NEW}"]),
-])
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ((), (NEW,), [f"--trust={NEW}"]),
+        ((OLD, FOREIGN), (FOREIGN,), [f"--remove-trust={OLD}"]),
+        ((OLD.lower(),), (), [f"--remove-trust={OLD.lower()}"]),
+        ((OLD.lower(), FOREIGN), (FOREIGN, OLD), [f"--trust={OLD}"]),  # respelled in one write
+        ((OLD, OLD, OLD.lower()), (OLD,), [f"--remove-trust={OLD}", f"--remove-trust={OLD.lower()}", f"--trust={OLD}"]),  # --trust alone fails (H-08)
+        ((OLD, "x y"), (NEW, OLD), ["--remove-trust=x y", f"--trust={NEW}"]),
+    ],
+)
 def test_the_vendors_words(before: tuple[str, ...], after: tuple[str, ...], words: list[str]) -> None:
     argv = writer.vendor_command(["sudo", "Tentacle"], "My T", trust.parse(trust_json(*before)), trust.parse(trust_json(*after)))
     assert argv == ["sudo", "Tentacle", "configure", "--instance=My T", *words]
@@ -187,7 +190,7 @@ def test_by_the_vendor_with_our_lock_and_until_it_holds(host: FakeHost) -> None:
     write(host, wish(NEW), Installation(home="/elsewhere"), by_vendor=True, descriptor=9)
     assert calls == [["/opt/octopus/tentacle/Tentacle", "configure", "--instance=T1", f"--trust={NEW}"]] * 2
     assert host.inherited == [[9], [9]]
-    assert writer.vendor_environment(Installation(home="/elsewhere")) == {"TentacleMachineConfigurationHomeDirectory": "/elsewhere"}
+    assert host.given == [{"TentacleMachineConfigurationHomeDirectory": "/elsewhere"}] * 2
     assert writer.vendor_environment(Installation()) == {}
 
 
@@ -213,14 +216,18 @@ class Lab:
         (index / "t1.config").write_text(json.dumps({"Name": "T1", "ConfigurationFilePath": str(self.path)}))
         (root / "machine-id").write_bytes(MACHINE_ID)
         settings = root / "lab.json"
-        settings.write_text(json.dumps({"machine_id_file": str(root / "machine-id"), "home": str(root), "machine_key_file": str(root / "machinekey")}))
-        self.environment = {"PATH": os.environ["PATH"], "OCTOLAB_SETTINGS": str(settings), "TentacleMachineConfigurationHomeDirectory": str(root / "etc")}
+        places = {"machine_id_file": root / "machine-id", "home": root, "machine_key_file": root / "machinekey"}
+        settings.write_text(json.dumps({name: str(path) for name, path in places.items()}))
+        self.environment = {"OCTOLAB_SETTINGS": str(settings), "TentacleMachineConfigurationHomeDirectory": str(root / "etc")}
         self.host = PosixHost(lock_parents=[str(root)])
-        self.installation = Installation(home=str(root / "etc"), executable=["env", *(f"{k}={v}" for k, v in self.environment.items()), sys.executable, str(TENTACLE)])
+        executable = ["env", f"OCTOLAB_SETTINGS={settings}", sys.executable, str(TENTACLE)]
+        self.installation = Installation(home=str(root / "etc"), executable=executable)
         self.subject = Subject("T1", str(self.path), ["T1"])
 
     def vendor(self, *argv: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, TENTACLE, *argv], env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(
+            [sys.executable, TENTACLE, *argv], env={**os.environ, **self.environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
 
     def write(self, *thumbprints: str, **order: Any) -> None:
         writer.write(self.host, self.subject, wish(*thumbprints), writer.Order(**order), self.installation, SYSTEM_CLOCK)
@@ -242,7 +249,7 @@ def test_no_update_is_lost_beside_the_vendors_tool(lab: Lab) -> None:
     theirs = [f"{number:040X}" for number in range(1, 11)]
     command = f"{shlex.quote(sys.executable)} {shlex.quote(str(TENTACLE))} configure --instance=T1"
     script = "".join(f"{command} --trust={one} >/dev/null 2>&1 || echo {one}\nsleep 0.05\n" for one in theirs)
-    with subprocess.Popen(["sh", "-c", script], env=lab.environment, stdout=subprocess.PIPE, text=True) as foreign:
+    with subprocess.Popen(["sh", "-c", script], env={**os.environ, **lab.environment}, stdout=subprocess.PIPE, text=True) as foreign:
         ours = []
         while foreign.poll() is None:
             ours.append(f"{0xF000 + len(ours):040X}")
@@ -289,7 +296,8 @@ def test_the_tool_reads_what_we_wrote(lab: Lab) -> None:
     assert lab.path.read_bytes() == before  # it is last already, so the tool writes the very same bytes
 
 
-KILLS = [(name, number) for name, calls in (("open", 2), ("fchmod", 2), ("fsync", 4), ("replace", 2), ("unlink", 1)) for number in range(1, calls + 1)]
+CALLS = {"open": 2, "fchmod": 2, "fsync": 4, "replace": 2, "unlink": 1}
+KILLS = [(name, number) for name, calls in CALLS.items() for number in range(1, calls + 1)]
 
 
 @pytest.mark.parametrize(("name", "number"), KILLS)

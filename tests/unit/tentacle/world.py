@@ -118,4 +118,3 @@ class World:
     def orders(self) -> list[str]:
         """What the service manager was asked to do."""
         return [" ".join(argv) for argv in self.host.orders]
-
