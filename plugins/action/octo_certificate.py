@@ -31,7 +31,7 @@ class ActionModule(SecretCalls, OctoAction):
 
     def act(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         params = options_of(self, ARGUMENTS, required_if=REQUIRED_IF)
-        _refuse(params)
+        _refuse(params, self._task.check_mode)
         refuse_windows(self, task_vars)
         old, new = _canonical(params, "replaces"), _canonical(params, "thumbprint")
         if new is not None and new == old:
@@ -59,11 +59,6 @@ class ActionModule(SecretCalls, OctoAction):
     def _demand_permit(self, params: Mapping[str, Any], old: str, new: str, task_vars: Mapping[str, Any]) -> None:
         """Decision 2; ``unguarded`` is the word that a reviewer sees. The import restarts nothing, so concurrency is not judged."""
         if params["permit"] is None:
-            if not params["unguarded"]:
-                raise OctoError(
-                    f"octo_certificate was asked to activate {new} without a permit. In a rotation this means that the gate before it did not run"
-                    " or did not allow it: run the whole playbook. By hand, and knowing that every Tentacle trusts it already, say `unguarded: true`."
-                )
             return
         permits.check(
             params["permit"],
@@ -77,7 +72,7 @@ class ActionModule(SecretCalls, OctoAction):
         )
 
 
-def _refuse(params: Mapping[str, Any]) -> None:
+def _refuse(params: Mapping[str, Any], check: bool) -> None:
     state = params["state"]
     if params["hand"] is not None:
         raise OctoError("`hand` is what this action says to its own module; a task does not set it.")
@@ -85,6 +80,12 @@ def _refuse(params: Mapping[str, Any]) -> None:
         raise OctoError(
             "octo_certificate does not keep a Tentacle's own certificate yet: this version backs up, stages and activates the Octopus Server's"
             " (application: server). The trust of Tentacles is kept by octofleet.octopus.octo_trust."
+        )
+    if state == "active" and params["permit"] is None and not (params["unguarded"] or check):
+        raise OctoError(
+            f"octo_certificate was asked to activate {params['thumbprint'] or 'a certificate'} without a permit. In a rotation this means that the gate"
+            " before it did not run or did not allow it: run the whole playbook. By hand, and knowing that every Tentacle trusts it already,"
+            " say `unguarded: true`."
         )
     missing = [name for name in (*NEEDED[state], "backup_password") if not params[name]]
     if missing:

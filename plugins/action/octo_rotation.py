@@ -16,9 +16,10 @@ from typing import Any
 from ansible.utils.display import Display
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
+from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import report, words
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._action import OctoAction, forks_of, this_run
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._api import API_ARGUMENTS, client_from
-from ansible_collections.octofleet.octopus.plugins.plugin_utils._gates import Frame, Gates
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._gates import Frame, Gate, Gates
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._keys import keys_of, refuse_windows
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._options import options_of
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._secret_call import SecretCalls
@@ -55,6 +56,18 @@ class ActionModule(SecretCalls, OctoAction):
     def act(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         params = options_of(self, ARGUMENTS)
         commit = params["commit"] and not self._task.check_mode
+        try:
+            gate = self._judged(params, commit, task_vars)
+        except OctoError as error:
+            self._leave_word(params, error, task_vars)
+            raise
+        for line in gate.lines:
+            display.display(line)
+        if params["step"] == "close":
+            self._keep(params["report"], gate.aims["report"])
+        return gate.result()
+
+    def _judged(self, params: Mapping[str, Any], commit: bool, task_vars: dict[str, Any]) -> Gate:
         inventory = _inventory(task_vars)
         _refuse(params, commit, inventory, task_vars)
         survey = Survey(
@@ -65,12 +78,16 @@ class ActionModule(SecretCalls, OctoAction):
             Secret(params["backup_password"]) if params["backup_password"] else None,
             reads_database=commit,
         )
-        gate = Gates(survey, _frame(params, commit, inventory, task_vars)).judge(params["step"])
-        for line in gate.lines:
+        return Gates(survey, _frame(params, commit, inventory, task_vars)).judge(params["step"])
+
+    def _leave_word(self, params: Mapping[str, Any], error: OctoError, task_vars: Mapping[str, Any]) -> None:
+        """A gate that cannot judge ends the run before its last play, so it leaves the report itself, with the two commands if it knows them."""
+        opened = _opened(task_vars)
+        old, new = params["retire"] or opened.get("retire"), opened.get("adopt")
+        ways = words.way_lines(old, new, params["direction"] == "back") if params["commit"] and old else []
+        for line in ways:
             display.display(line)
-        if params["step"] == "close":
-            self._keep(params["report"], gate.aims["report"])
-        return gate.result()
+        self._keep(params["report"], report.make_word(params["step"], old, new, [error.message, *ways]))
 
     def _keys(self, params: Mapping[str, Any], task_vars: dict[str, Any]) -> Any:
         refuse_windows(self, task_vars)
@@ -106,6 +123,12 @@ def _refuse(params: Mapping[str, Any], commit: bool, inventory: Inventory, task_
             f"The rotation was started with --limit {task_vars['ansible_limit']}. It judges the whole fleet, and a part of the inventory would leave Tentacles out"
             " silently. Nothing was changed by this step. Run it without --limit."
         )
+    tags = [tag for tag in task_vars.get("ansible_run_tags") or () if tag != "all"]
+    if tags:
+        raise OctoError(
+            f"The rotation was started with --tags {','.join(tags)}. No tag selects a part of it: each step leans on the gates before it. Nothing was changed."
+            " Run the whole playbook."
+        )
     wanted = [name for name in ("retire", "spaces", "backup_password") if commit and not params[name]]
     if wanted:
         named = " and ".join(f"octopus_{name}" for name in wanted)
@@ -117,6 +140,13 @@ def _refuse(params: Mapping[str, Any], commit: bool, inventory: Inventory, task_
             f"The gate `{params['step']}` was reached without the gate that opens the rotation (--tags, --skip-tags or --start-at-task). Nothing was changed"
             " by this step. Run the whole playbook."
         )
+
+
+def _opened(task_vars: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the latest gate of this run found, if there was one."""
+    servers = task_vars["groups"].get("octopus_server")
+    found = task_vars["hostvars"][servers[0]].get("octopus_gate") if servers else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def _asked(params: Mapping[str, Any], task_vars: Mapping[str, Any]) -> Asked:

@@ -61,7 +61,7 @@ class Gate:
     hosts: list[str] = field(default_factory=list)
     permit: dict[str, Any] | None = None
     aims: dict[str, Any] = field(default_factory=dict)
-    failed: str = ""
+    failed: str = ""  # why the run did not reach its end; the report play fails with it
     machines: list[str] = field(default_factory=list)  # ids to check the health of, before the next gate
 
     def refuse(self, verdict: Verdict, back: bool) -> None:
@@ -69,7 +69,7 @@ class Gate:
         self.lines += words.refusal_lines(self.facts, verdict, back)
 
     def result(self) -> dict[str, Any]:
-        named = {"msg": self.failed, "failed": True} if self.failed else {}
+        named = {"msg": self.failed} if self.failed else {}
         return {
             "allowed": self.allowed,
             "changed": False,
@@ -107,14 +107,14 @@ class Gates:
             gate.aims = {**_aims(), "read": list(self._frame.inventory.tentacles)}
             return gate
         verdict = rules.allowed(facts, Switch())
-        lasting = tuple(clause for clause in verdict.clauses if clause.code in BEFOREHAND)
-        gate.verdicts.append(replace(verdict, clauses=lasting))
+        gate.verdicts.append(_beforehand(facts, verdict, self._frame.busy))
         gate.aims = _aims()
         if not gate.verdicts[0].allowed:
             gate.refuse(gate.verdicts[0], self._frame.back)
             return gate
         old, new = words_of(facts)
-        gate.lines.append(f"Plan {made.id}: retire {old}, adopt {new}; {len(self._frame.inventory.tentacles)} hosts in {len(made.waves)} waves.")
+        hosts, waves = len(self._frame.inventory.tentacles), len(made.waves)
+        gate.lines.append(f"Plan {made.id}: retire {old}, adopt {new}; {counted(hosts, 'host')} in {counted(waves, 'wave')}.")
         gate.aims = {**_aims(), "prepare": servers[:1], "visit": list(self._frame.inventory.tentacles), "switch": servers[:1]}
         return gate
 
@@ -172,7 +172,7 @@ class Gates:
         gate = Gate(self._survey.facts)
         gate.aims = _aims()
         trusting = [step for step in phase.useful_steps(gate.facts) if isinstance(step, Contract)]
-        if not trusting:
+        if not (trusting and phase.is_switched(gate.facts)):  # a switch that did not come off is the report's matter
             gate.lines.append(words.status_line(gate.facts))
             return gate
         verdict, against = rules.narrow(gate.facts, trusting[0])
@@ -201,15 +201,15 @@ class Gates:
     def _close(self) -> Gate:
         facts, made = self._planned()
         gate = Gate(facts)
-        gate.verdicts += list(phase.outlook(facts))
+        gate.verdicts += _outlook(facts, self._frame.busy)
         seconds = max(0.0, time.time() - self._frame.started)
         if not self._frame.commit:
             gate.lines += words.plan_lines(facts, made, self._estate(), self._survey.roster.notes, self._frame.back)
         else:
-            gate.lines += self._closing(facts, seconds)
+            gate.lines += self._closing(gate, seconds)
             if not phase.is_reached(facts):
                 gate.allowed = False
-                gate.failed = words.last_line(facts, seconds)
+                gate.failed = gate.lines[-1]
         started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._frame.started))
         gate.aims["report"] = report.make_report(facts, gate.verdicts, plan=made.id, lines=gate.lines, started=started, seconds=round(seconds, 1))
         return gate
@@ -230,6 +230,9 @@ class Gates:
         """The permit for what is left of a wave when the Tentacles that are themselves at fault are taken out."""
         verdict, against = rules.narrow(gate.facts, step)
         gate.verdicts += [verdict, replace(verdict, clauses=against)] if against else [verdict]
+        if self._frame.busy == "refuse" and any(clause.code == "idle" for clause in against):
+            gate.refuse(replace(verdict, step=step, clauses=against), self._frame.back)
+            return gate
         if against:
             gate.lines += words.refusal_lines(gate.facts, replace(verdict, step=step, clauses=against), self._frame.back)
         if not verdict.allowed or not isinstance(verdict.step, (Expand, Contract)):
@@ -275,11 +278,12 @@ class Gates:
         for visit in self._survey.visits:
             if visit.host in self._frame.batch or visit.outcome == "skipped":
                 continue
-            acted = [instance for instance in visit.instances if not instance.readable and (instance.changed or instance.restarted)]
+            wrong = [instance for instance in visit.instances if instance.code]
+            acted = [instance for instance in wrong if instance.changed or instance.restarted]
             if acted:
                 return f"The visit of {acted[0].label} went wrong after it had begun: {acted[0].reason}"
-            if len(self._visited()) == 1 and (visit.outcome != "ok" or any(not instance.readable for instance in visit.instances)):
-                return f"The canary {visit.host} could not be visited: {visit.reason or next(one.reason for one in visit.instances if not one.readable)}"
+            if len(self._visited()) == 1 and (visit.outcome != "ok" or wrong):
+                return f"The canary {visit.host} could not be visited: {wrong[0].reason if wrong else visit.reason}"
         unproved = [edge for edge in facts.roster if edge.edge.host in self._visited() and phase.state_of(facts, edge) == phase.LOCKED_OUT]
         return f"{unproved[0].name} is locked out: {words.left_in(facts)}" if unproved else ""
 
@@ -308,18 +312,41 @@ class Gates:
         shown = f"{kind.signature_algorithm} {kind.key_bits}, since {kind.not_before:%Y-%m-%d}" if kind else self._survey.signature
         return words.Estate(self._frame.server_url, shown, source, made_on)
 
-    def _closing(self, facts: Facts, seconds: float) -> list[str]:
+    def _closing(self, gate: Gate, seconds: float) -> list[str]:
+        """The table, and where the end was not reached what stands in the way of the switch, or of what comes after it."""
+        facts = gate.facts
         foreign = sum(len(edge.evidence.disk.pins() - {facts.old, facts.new}) for edge in facts.roster if edge.evidence.disk)
         lines = words.closing_lines(facts, foreign)
         if phase.is_reached(facts):
             return [*lines, *([words.RUNBOOK] if facts.others is None else []), words.last_line(facts, seconds)]
-        for verdict in phase.outlook(facts):
-            if not verdict.allowed:
-                lines += words.refusal_lines(facts, verdict, self._frame.back)
-                break
-        else:
-            lines += words.standing_lines(facts, self._frame.back)
-        return [*lines, words.last_line(facts, seconds)]
+        lines += [f"Went wrong on {host}: {said}" for host, said in self._survey.mishaps]
+        refused = [verdict for verdict in gate.verdicts if not verdict.allowed]
+        # What keeps the Server from being switched names every Tentacle that is not made ready, and what else there is.
+        refused.sort(key=lambda verdict: not isinstance(verdict.step, Switch))
+        if not refused:
+            return [*lines, *words.standing_lines(facts, self._frame.back), words.last_line(facts, seconds)]
+        told = words.refusal_lines(facts, refused[0], self._frame.back)
+        last = words.last_line(facts, seconds) if facts.new else f"Not reached. {told[0].rstrip(':')}."
+        return [*lines, *told, last]
+
+
+def _beforehand(facts: Facts, verdict: Verdict, busy: str) -> Verdict:
+    """What would refuse the switch whatever the visits do; with octopus_busy=refuse a running task, too."""
+    lasting = [clause for clause in verdict.clauses if clause.code in BEFOREHAND]
+    if busy == "refuse":
+        lasting.append(rules.idle(facts, Expand(tuple(edge.name for edge in facts.roster))))
+    return replace(verdict, clauses=tuple(lasting))
+
+
+def _outlook(facts: Facts, busy: str) -> list[Verdict]:
+    """The verdict on every useful step; before there is a new certificate, on what would refuse the switch in any case."""
+    if facts.new is None:
+        return [_beforehand(facts, rules.allowed(facts, Switch()), busy)]
+    return list(phase.outlook(facts))
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def words_of(facts: Facts) -> tuple[str, str]:

@@ -33,6 +33,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._server.node imp
 from ansible_collections.octofleet.octopus.plugins.module_utils._server.store import Entry
 
 # Registered by the role's tasks; the latest visit of a host is the one that counts.
+ACTS = ("octopus_backup", "octopus_staged", "octopus_activation", "octopus_restart")
 VISITS = ("octopus_removal", "octopus_visit", "octopus_reading")
 NODE_PORT = 10943
 
@@ -229,6 +230,12 @@ class Survey:
             others=self._others,
             away_at_most=self._asked.away_at_most,
         )
+
+    @property
+    def mishaps(self) -> list[tuple[str, str]]:
+        """What the acting tasks on the Server's hosts failed with in this run, in the order of the tasks."""
+        results = ((host, self._inventory.of(host, name)) for name in ACTS for host in self._inventory.servers)
+        return [(host, str(result["msg"])) for host, result in results if isinstance(result, Mapping) and result.get("failed") and result.get("msg")]
 
     def without_busy(self) -> Survey:
         """The same look with the Server's records read anew: tasks end, and nothing else here depends on them."""

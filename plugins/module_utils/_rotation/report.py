@@ -44,6 +44,11 @@ def make_report(
     }
 
 
+def make_word(step: str, old: Optional[str], new: Optional[str], lines: Sequence[str]) -> Dict[str, Any]:
+    """The report of a run that ended at a gate which could not judge."""
+    return {"schema": SCHEMA, "ended_at": step, "old": old, "new": new or None, "reached": False, "lines": list(lines)}
+
+
 def counts(facts: Facts) -> Dict[str, int]:
     """Tentacles by state, only the states that occur."""
     found: Dict[str, int] = {}

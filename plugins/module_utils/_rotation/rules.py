@@ -157,8 +157,11 @@ def roster_closed(facts: Facts, _step: Step) -> Clause:
     left = {name for name, _reason in facts.left_behind}
     faults = [Fault(found.name, f"{found.code}: {found.seen}", found.remedy) for found in facts.blockers if found.name not in left]
     behind = {edge.edge.host for edge in facts.edges if facts.is_left_behind(edge)}
+    busy = {edge.edge.host: f"Wait until task {edge.busy} that runs on it has ended, then run it again." for edge in facts.edges if edge.busy}
     faults += [
-        Fault(host, f"the host was not visited in this run: {why}", "Make it reachable for Ansible, then run it again.")
+        Fault(
+            host, f"the host was not visited in this run: {why}", busy.get(host, "Make it reachable for Ansible, then run the whole playbook again.")
+        )
         for host, why in facts.unvisited
         if host not in behind
     ]
@@ -431,14 +434,16 @@ def all_sources(facts: Facts, edge: EdgeFacts, pin: str) -> str:
     """``disk: trusted; process: started ..., restart pending: yes; wire: refused``: every source, also those that agree."""
     process = edge.evidence.process
     running = f"started {process.started_at or 'at an unknown time'}, restart pending: {process.restart_pending}" if process else "not seen"
-    problem = edge.evidence.problem
-    disk = {True: "trusted", False: "not trusted", None: f"{problem[0]}: {problem[1]}" if problem else "not read"}[edge.on_disk(pin)]
+    disk = {True: "trusted", False: "not trusted", None: "not readable" if edge.evidence.problem else "not read"}[edge.on_disk(pin)]
     at = f" at {edge.edge.endpoint}" if edge.edge.endpoint else ""
     return f"{_brief(pin)}: disk: {disk}; process: {running}; wire{at}: {facts.on_wire(edge, pin) or 'not probed'}"
 
 
 def remedy_for(facts: Facts, edge: EdgeFacts, pin: str) -> str:
-    """What brings this Tentacle to trust ``pin``, by where the chain is broken."""
+    """What brings this Tentacle to trust ``pin``: what its visit said, or else by where the chain is broken."""
+    said = edge.evidence.problem or edge.evidence.refusal
+    if said:
+        return f"{said[0]}: {said[1]}"
     if edge.on_disk(pin) is None:
         return "Make its host reachable and its configuration readable; then run it again."
     if not edge.on_disk(pin):

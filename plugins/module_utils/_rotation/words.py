@@ -18,6 +18,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges imp
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import Blocker, why_not_expandable
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import phase
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import (
+    Clause,
     Contract,
     EdgeFacts,
     Expand,
@@ -46,11 +47,15 @@ class Commands:
 
 def commands(facts: Facts, back: bool = False) -> Commands:
     """``back``: this run is itself a roll-back, so undoing it goes forward again."""
+    return _commands(facts.old, facts.new, back)
+
+
+def _commands(old: str, new: Optional[str], back: bool) -> Commands:
     go_on, undo = (_BACK, _FORWARD) if back else (_FORWARD, _BACK)
-    adopt = f" -e octopus_adopt={facts.old}" if back else ""
+    adopt = f" -e octopus_adopt={old}" if back else ""
     return Commands(
-        f"{go_on} -e octopus_retire={facts.old} -e octopus_commit=true",
-        f"{undo} -e octopus_retire={facts.new or '<the new one>'}{adopt} -e octopus_commit=true",
+        f"{go_on} -e octopus_retire={old} -e octopus_commit=true",
+        f"{undo} -e octopus_retire={new or '<the new one>'}{adopt} -e octopus_commit=true",
     )
 
 
@@ -169,20 +174,28 @@ _LASTING = frozenset(
 def refusal_lines(facts: Facts, verdict: Verdict, back: bool = False) -> List[str]:
     """What was asked, of which objects, what was seen, what to do, what state the fleet is in, and the two commands."""
     lines: List[str] = []
-    told: List[Tuple[Fault, ...]] = []
-    for clause in verdict.refusals():
-        if clause.faults in told:
-            continue  # disk and process often fail for the same Tentacles with the same sources
-        told.append(clause.faults)
+    for clause in _telling(list(verdict.refusals())):
         lead = f"Refused to {asked(verdict.step, facts)}. " if not lines else "And: "
         lines.append(f"{lead}{clause.sentence}:")
         lines += _fault_lines(clause.faults, "  ")
     return lines + standing_lines(facts, back)
 
 
+def _telling(clauses: Sequence[Clause]) -> Iterable[Clause]:
+    """Without those of which another says everything: disk and process fail for much the same Tentacles, with the same sources."""
+    told = [frozenset(clause.faults) for clause in clauses]
+    for place, faults in enumerate(told):
+        if faults not in told[:place] and not any(faults < others for others in told):
+            yield clauses[place]
+
+
 def standing_lines(facts: Facts, back: bool = False) -> List[str]:
-    ways = commands(facts, back)
-    return [left_in(facts), f"To go on:    {ways.resume}", f"To go back:  {ways.back}"]
+    return [left_in(facts), *way_lines(facts.old, facts.new, back)]
+
+
+def way_lines(old: str, new: Optional[str], back: bool = False) -> List[str]:
+    ways = _commands(old, new, back)
+    return [f"To go on:    {ways.resume}", f"To go back:  {ways.back}"]
 
 
 def asked(step: Step, facts: Facts) -> str:
@@ -221,6 +234,10 @@ def _how_safe(facts: Facts) -> str:
     cut_off = [edge.name for edge in facts.roster if phase.state_of(facts, edge) == phase.LOCKED_OUT]
     if cut_off:
         return f"Locked out now: {_names(cut_off)}. Going on or back repairs that."
+    strange = sorted(facts.db - {facts.old, facts.new})
+    if strange:
+        seen = f"The Server's database holds {' or '.join(strange)}, which no Tentacle is known to trust"
+        return f"{seen}: restart no node before {facts.old} is imported again."
     at_risk = [edge.name for edge in facts.roster if any(edge.on_disk(pin) is False for pin in pins)]
     if at_risk:
         return f"A restart would lock out {_names(at_risk)}. Going on or back repairs that."
@@ -262,7 +279,7 @@ _KIND = {"expand": "expand", "switch": "switch", "restart_node": "restart of a n
 
 def _states(states: CounterType[str], total: int) -> str:
     shown = [f"{states[code]} {word}" for code, word in phase.STATES.items() if states[code]]
-    return f"{total} Tentacles: {', '.join(shown)}" if shown else "no Tentacles"
+    return f"{_count(total, 'Tentacle')}: {', '.join(shown)}" if shown else "no Tentacles"
 
 
 def _first(verdict: Verdict) -> str:
@@ -292,7 +309,8 @@ def closing_lines(facts: Facts, foreign_pins: int) -> List[str]:
         f"  {healthy} of {asked_health} healthy; old certificate removed and refused on {states[phase.NEW_ONLY]} of {total}; "
         f"{_count(foreign_pins, 'foreign pin')} untouched",
     ]
-    return lines + [f'  left behind, cut off: {name} (reason given: "{reason}")' for name, reason in facts.left_behind]
+    fate = "cut off" if phase.is_switched(facts) else "will be cut off by the switch"
+    return lines + [f'  left behind, {fate}: {name} (reason given: "{reason}")' for name, reason in facts.left_behind]
 
 
 def last_line(facts: Facts, seconds: Optional[float]) -> str:

@@ -99,7 +99,8 @@ def _install(call: Call, database: Database, given: Keypair) -> None:
     if crash == "before":
         raise lost
     if not call.fault("import_no_effect"):
-        database.install_certificate(make_certificate(SUBJECT) if call.fault("import_third") else given)
+        third = call.fault("import_third") in (True, given.thumbprint)
+        database.install_certificate(make_certificate(SUBJECT) if third else given)
     if crash == "after":
         raise lost
 

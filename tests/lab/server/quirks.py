@@ -23,7 +23,7 @@ QUIRKS: Mapping[str, str] = {
 # Values stand in `faults` of the fleet's lab.json and are read at each use.
 FAULTS: Mapping[str, str] = {
     "import_no_effect": "true: import-certificate prints success and changes nothing.",
-    "import_third": "true: import-certificate installs a fresh third certificate, and names the given one.",
+    "import_third": "true, or the thumbprint of which it is true: import-certificate installs a fresh third certificate, and names the given one.",
     "import_crashes": '"before" or "after": import-certificate ends with exit code 100 before or after it wrote the database.',
     "export_fails": "true: export-certificate ends with exit code 100.",
     "unelevated": "true: the private key cannot be read; export-certificate warns, exits 0 and writes a PFX without key.",
