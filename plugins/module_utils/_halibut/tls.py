@@ -46,6 +46,7 @@ def context(identity: Optional[Identity]) -> SSL.Context:
     """
     made = SSL.Context(SSL.TLS_CLIENT_METHOD)
     made.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    made.set_mode(SSL.MODE_RELEASE_BUFFERS)  # 30 KB less for each connection in flight
     _prefer_cheap_groups(made)
     if identity is not None:
         _present(made, identity)
