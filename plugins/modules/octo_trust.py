@@ -17,7 +17,8 @@ description:
   - Pins that are not given stay as they are, byte for byte. A copy of the configuration is kept before it is written.
   - Nothing is done where there is nothing to do. A Tentacle that still has to take over what is on disk is restarted.
   - A Tentacle that would not survive a restart as what it is, or that is not running, is refused before anything is written.
-  - Only entries of listening Tentacles are changed. A Tentacle with entries of another kind is recognised, refused and left as it is.
+  - Only entries of listening Tentacles are changed. A Tentacle that does not listen, or that pins one of the given thumbprints in another way
+    than for listening, is recognised, refused and left as it is.
   - An instance that is refused does not keep the others of the host from being visited; the task fails after the last one.
 options:
   instance:
@@ -123,7 +124,8 @@ instances:
     - Codes are those of M(octofleet.octopus.octo_instance_info#module) with those of its C(ready), and V(NOT_PERMITTED), V(NOT_EXPANDABLE),
       V(UNKNOWN_PINS), V(LAST_PIN), V(NEW_NOT_TRUSTED), V(RESTART_DROPS_PIN), V(IN_USE), V(NOT_WRITTEN), V(NOT_WRITABLE), V(EDIT_NOT_EXACT),
       V(RESTART_INEFFECTIVE), V(NOT_RUNNING), V(NOT_SERVING), V(WRONG_CERTIFICATE), V(TIMEOUT).
-    - The code V(NOT_NAMED) with RV(instances[].ok=true) stands for an instance that the permit does not name, which was left alone.
+    - The code V(NOT_NAMED) with RV(instances[].ok=true) stands for an instance that the permit does not name, V(STRANGER) for one that a permit
+      for all instances does not mean, since it trusts neither certificate of the rotation. Both were left alone.
   returned: when the host could be looked at
   type: list
   elements: dict

@@ -12,7 +12,7 @@ import os.path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
-from ansible_collections.octofleet.octopus.plugins.module_utils._host import Clock, Host, Service
+from ansible_collections.octofleet.octopus.plugins.module_utils._host import OURS, Clock, Host, Service
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import agent, configuration, index, log, readiness, trust
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.agent import Found, Installation, Subject
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.configuration import Configuration
@@ -62,7 +62,7 @@ def subject_of(host: Host, entry: IndexEntry, entries: Sequence[IndexEntry]) -> 
 
 
 def look(host: Host, subject: Subject, installation: Installation, clock: Clock) -> Seen:
-    settings = configuration.load(host, subject.configuration, clock)
+    settings = _load(host, subject, clock)
     entries = trust.parse(settings.get(configuration.TRUST), subject.configuration)
     found = agent.find(host, subject, installation, clock)
     armed = log.armed(host, _log_folder(settings), found.service.pid)
@@ -75,6 +75,18 @@ def look(host: Host, subject: Subject, installation: Installation, clock: Clock)
         _pending(host, subject, entries, found, armed),
         readiness.reasons(host, settings, found, installation),
     )
+
+
+def _load(host: Host, subject: Subject, clock: Clock) -> Configuration:
+    """A configuration that is damaged is refused with the way to its newest copy."""
+    try:
+        return configuration.load(host, subject.configuration, clock)
+    except OctoError as error:
+        folder, name = os.path.split(subject.configuration)
+        copies = [one for one in host.names_in(folder) if one.startswith(name + OURS) and one.endswith(".bak")]
+        if copies:
+            error.message += f" The newest copy of ours is {folder}/{max(copies)}; what it lacks, the next run adds."
+        raise
 
 
 def row_of(seen: Seen) -> Row:

@@ -117,14 +117,7 @@ def means(entry: Entry, thumbprint: str) -> bool:
 
 def fulfil(wish: Wish, entries: Entries) -> Entries:
     """The entries as ``wish`` wants them; equal to ``entries`` if there is nothing to do. OctoError if it cannot be done safely."""
-    styles = sorted({entry.style for entry in entries} - set(_PRESENT))
-    if styles:
-        raise OctoError(
-            f"It is trusted in a way ({', '.join(styles)}) that this version recognises but does not change, so it was left as it is. "
-            "A Server that it depends on must not be switched: leave this Tentacle behind by name, or change its trust by hand.",
-            code="NOT_EXPANDABLE",
-            styles=styles,
-        )
+    _refuse_other_ways(wish, entries)
     if wish.state == "exact":
         unknown = [entry.thumbprint for entry in entries if not _named(entry, wish)]
         if unknown:
@@ -149,6 +142,27 @@ def removed(before: Sequence[Entry], after: Sequence[Entry]) -> List[str]:
     return sorted({entry.canonical for entry in before if entry.canonical and entry.canonical not in kept})
 
 
+def _refuse_other_ways(wish: Wish, entries: Entries) -> None:
+    """Whoever is reached in another way than by listening is left alone (decisions 3).
+
+    A Tentacle that listens to one Server may poll another: entries that pin neither what is asked for nor what is to be
+    forgotten are foreign, and stay. Without any listening entry, a listening one would be of no use to the Server meant.
+    """
+    asked = (*wish.thumbprints, *wish.forget)
+    others = [entry for entry in entries if entry.style not in _PRESENT]
+    harmless = any(entry.style in _PRESENT for entry in entries) and not any(
+        entry.style not in _ELSEWHERE or any(means(entry, text.upper()) for text in asked) for entry in others
+    )
+    if others and not harmless:
+        styles = sorted({entry.style for entry in others})
+        raise OctoError(
+            f"It is trusted in a way ({', '.join(styles)}) that this version recognises but does not change, so it was left as it is. "
+            "A Server that it depends on must not be switched: leave this Tentacle behind by name, or change its trust by hand.",
+            code="NOT_EXPANDABLE",
+            styles=styles,
+        )
+
+
 def _present_listening(entries: Entries, thumbprint: str) -> Entries:
     """``thumbprint`` exactly once without an address, in canonical spelling (decisions 28).
 
@@ -159,6 +173,9 @@ def _present_listening(entries: Entries, thumbprint: str) -> Entries:
         return entries
     return (*(entry for entry in entries if entry not in mine), listening_entry(thumbprint))
 
+
+# Ways in which a Tentacle may depend on another Server than the one meant; who else it is, nobody can tell.
+_ELSEWHERE = (POLLING, WEBSOCKET)
 
 # How a pin is added, by style. A style that is not here is recognised and left alone.
 _PRESENT: Mapping[str, Callable[[Entries, str], Entries]] = {LISTENING: _present_listening}

@@ -23,13 +23,19 @@ PENDING = (log.YES, log.PROBABLY)
 
 
 class Permit(NamedTuple):
-    """What is left of a gate's permit on the target: the instances that it names, and the pin that must stay (decisions 2)."""
+    """What is left of a gate's permit on the target: the instances that it names, the pin that must stay, and the one that goes (decisions 2)."""
 
     edges: Tuple[str, ...]
     new: Optional[str] = None
+    old: Optional[str] = None
 
     def names(self, name: str) -> bool:
         return index.ALL in self.edges or name.lower() in {edge.lower() for edge in self.edges}
+
+    def is_strange_to(self, name: str, entries: trust.Entries) -> bool:
+        """Whether the instance is another Server's: named by "*" only, before a first visit, and trusting neither certificate."""
+        ours = {self.old, self.new}
+        return self.old is not None and name.lower() not in {edge.lower() for edge in self.edges} and not ours & {entry.canonical for entry in entries}
 
 
 class Limits(NamedTuple):
@@ -75,7 +81,7 @@ def trust_task(params: Mapping[str, Any], check: bool) -> TrustTask:
         restart=params["restart"],
         by_vendor=params["writer"] == "vendor",
         backup_folder=params["backup_folder"] or "",
-        permit=Permit(tuple(permit.get("edges") or ()), permit.get("new")) if permit else None,
+        permit=Permit(tuple(permit.get("edges") or ()), permit.get("new"), permit.get("old")) if permit else None,
         unguarded=params["unguarded"],
     )
 
@@ -116,10 +122,13 @@ class _TrustVisit:
     def row(self) -> Row:
         refusal: Dict[str, Any] = {}
         try:
-            if self._is_named():
-                self._carry_out()
-            else:
+            if not self._is_named():
                 refusal = {"code": "NOT_NAMED", "reason": f"The permit does not name {self.seen.subject.instance}; it was left alone."}
+            elif self.task.permit is not None and self.task.permit.is_strange_to(self.seen.subject.instance, self.before):
+                reason = f"{self.seen.subject.instance} trusts neither certificate of this rotation: it is another Server's, and was left alone."
+                refusal = {"code": "STRANGER", "reason": reason}
+            else:
+                self._carry_out()
         except OctoError as error:
             refusal = {"ok": False, "code": error.evidence.get("code", "FAILED"), "reason": error.message}
             self._look_again()

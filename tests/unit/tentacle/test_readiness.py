@@ -213,6 +213,14 @@ def test_a_bad_instance_is_a_row_among_good_ones(world: World, write: bytes, cod
     assert good["ok"]
 
 
+def test_a_damaged_configuration_is_shown_the_way_to_its_copy(world: World) -> None:
+    tentacle = world.add("T1", OLD)
+    world.host.files |= {f"{tentacle.path}.octofleet-T1-2026112{day}T000000.bak": b"" for day in (1, 2)}
+    tentacle.write(b"")
+    (row,) = world.read()
+    assert f"{tentacle.path}.octofleet-T1-20261122T000000.bak" in row["reason"]
+
+
 def test_a_missing_configuration_and_an_unknown_name(world: World) -> None:
     tentacle = world.add("T1", OLD)
     del world.host.files[tentacle.path]

@@ -111,13 +111,26 @@ def test_one_word_for_an_instance() -> None:
     assert trust.communication(trust.parse(f"[{entry_json(A)},{POLLING}]")) == "mixed"
 
 
-@pytest.mark.parametrize("raw", [raw for raw, style in STYLES if style != "listening"])
-@pytest.mark.parametrize("wish", [present(NEW), present(A), absent(A), Wish("exact", (A,), (B,))])
+OTHERS = [(raw, style) for raw, style in STYLES if style != "listening"]
+
+
+@pytest.mark.parametrize(("raw", "style"), OTHERS)
+@pytest.mark.parametrize("wish", [present(NEW), present(A), absent(A), Wish("exact", (A,), (B,)), Wish("exact", (B,), (A.lower(),))])
 @pytest.mark.parametrize("company", ["", entry_json(B) + ","])
-def test_another_style_is_refused_and_left_alone(raw: str, wish: Wish, company: str) -> None:
+def test_another_style_is_refused_and_left_alone(raw: str, style: str, wish: Wish, company: str) -> None:
+    if wish == present(NEW) and style in ("polling", "websocket"):
+        company = ""  # beside a listening one it would be foreign, as below
     with pytest.raises(OctoError) as refusal:
         trust.fulfil(wish, trust.parse(f"[{company}{raw}]"))
     assert refusal.value.evidence["code"] == "NOT_EXPANDABLE"
+
+
+@pytest.mark.parametrize("raw", [raw for raw, style in OTHERS if style in ("polling", "websocket")])
+def test_one_that_listens_to_us_may_poll_another(raw: str) -> None:
+    entries = trust.parse(f"[{entry_json(B)},{raw}]")
+    both = trust.fulfil(present(B, NEW), entries)
+    assert trust.render(both) == f"[{entry_json(B)},{raw},{entry_json(NEW)}]"
+    assert trust.render(trust.fulfil(absent(B), both)) == f"[{raw},{entry_json(NEW)}]"
 
 
 @pytest.mark.parametrize(

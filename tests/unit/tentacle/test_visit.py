@@ -145,6 +145,16 @@ def test_removal_needs_a_permit_or_a_word(world: World, tentacle: Tentacle, wish
     assert OLD not in pins(tentacle)
 
 
+def test_an_instance_of_another_server_is_left_alone_by_a_permit_for_all(world: World) -> None:
+    other = world.add("T2", FOREIGN)
+    (row,) = world.visit(PRESENT, "T2", permit=Permit(("*",), NEW, OLD))
+    assert (row["ok"], row["code"], row["changed"]) == (True, "STRANGER", False)
+    assert pins(other) == [FOREIGN]
+    assert not world.host.orders
+    (named,) = world.visit(PRESENT, "T2", permit=Permit(("T2",), NEW, OLD))
+    assert named["changed"]
+
+
 def test_a_permit_that_does_not_name_the_instance(world: World, tentacle: Tentacle) -> None:
     refused(visited(world, PRESENT, permit=Permit(("T2",))), world, "NOT_PERMITTED")
     (row,) = world.visit(PRESENT, "*", permit=Permit(("T2",)))
@@ -204,7 +214,7 @@ def test_a_removal_that_was_killed_before_its_restart_is_finished(world: World, 
 @pytest.mark.parametrize("style", [(2, "https://h:10943"), (2, "wss://h/x"), (11, "https://h"), (0, None), (7, None)])
 @pytest.mark.parametrize("wish", [PRESENT, ABSENT])
 def test_other_styles_are_refused_and_not_touched(world: World, style: tuple[int, str | None], wish: Wish) -> None:
-    world.add("T1", trusted=f"[{entry_json(OLD)},{entry_json(FOREIGN, *style, 'poll://x/')}]")
+    world.add("T1", trusted=f"[{entry_json(OLD)},{entry_json(OLD, *style, 'poll://x/')}]")
     refused(visited(world, wish, unguarded=True), world, "NOT_EXPANDABLE")
 
 
