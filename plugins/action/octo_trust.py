@@ -25,7 +25,7 @@ class ActionModule(OctoAction):
                 raise OctoError(f"octo_trust was given a permit with state={state}, which no rotation uses. Leave out `permit`, or use present or absent.")
             named = self.permitted(task_vars, permit, step)
             args["thumbprints"] = permit["thumbprints"]
-            args["permit"] = {"step": step, "edges": named, "new": permit["new"]}
+            args["permit"] = {"step": step, "edges": named, "old": permit["old"], "new": permit["new"]}
         elif not args.get("thumbprints"):
             raise OctoError(
                 f"octo_trust was asked for state={state} on {task_vars['inventory_hostname']} with neither a permit nor thumbprints. In a rotation this"

@@ -446,6 +446,8 @@ def remedy_for(facts: Facts, edge: EdgeFacts, pin: str) -> str:
         return f"{said[0]}: {said[1]}"
     if edge.on_disk(pin) is None:
         return "Make its host reachable and its configuration readable; then run it again."
+    if not edge.on_disk(facts.old) and not edge.on_disk(facts.new or ""):
+        return "It trusts neither certificate, so it was left alone. If this Server uses it, add the pin with octo_trust state=present; then run it again."
     if not edge.on_disk(pin):
         return "Run it again: the visit adds the pin."
     if facts.on_wire(edge, pin) == REFUSED:
