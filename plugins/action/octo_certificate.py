@@ -83,8 +83,8 @@ def _refuse(params: Mapping[str, Any], check: bool) -> None:
         )
     if state == "active" and params["permit"] is None and not (params["unguarded"] or check):
         raise OctoError(
-            f"octo_certificate was asked to activate {params['thumbprint'] or 'a certificate'} without a permit. In a rotation this means that the gate"
-            " before it did not run or did not allow it: run the whole playbook. By hand, and knowing that every Tentacle trusts it already,"
+            f"octo_certificate was asked to activate {params['thumbprint'] or 'a certificate'} without a permit. In a rotation this means that the"
+            " gate before it did not run or did not allow it: run the whole playbook. By hand, and knowing that every Tentacle trusts it already,"
             " say `unguarded: true`."
         )
     missing = [name for name in (*NEEDED[state], "backup_password") if not params[name]]

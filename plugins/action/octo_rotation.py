@@ -15,8 +15,8 @@ from typing import Any
 
 from ansible.utils.display import Display
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
-from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import report, words
+from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._action import OctoAction, forks_of, this_run
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._api import API_ARGUMENTS, client_from
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._gates import Frame, Gate, Gates
@@ -109,8 +109,8 @@ def _inventory(task_vars: Mapping[str, Any]) -> Inventory:
     for group in ("octopus_server", "octopus_tentacles"):
         if not groups.get(group):
             raise OctoError(
-                f"The inventory has no host in the group {group}. Put the nodes of the Octopus Server into octopus_server and the hosts of the Tentacles into"
-                " octopus_tentacles."
+                f"The inventory has no host in the group {group}. Put the nodes of the Octopus Server into octopus_server and the hosts of the Tentacles"
+                " into octopus_tentacles."
             )
     return Inventory(task_vars["hostvars"], list(groups["octopus_tentacles"]), list(groups["octopus_server"]))
 
