@@ -118,10 +118,10 @@ EXAMPLES = r"""
 RETURN = r"""
 instances:
   description:
-    - One row for each instance asked for. It has the keys that M(octofleet.octopus.octo_instance_info#module) returns, as they are after the visit,
+    - One row for each instance asked for. It has the keys that M(octofleet.octopus.octo_instance_info) returns, as they are after the visit,
       and those below.
     - RV(instances[].ok) is V(false) for an instance that was refused or went wrong, and C(code) and C(reason) say why.
-    - Codes are those of M(octofleet.octopus.octo_instance_info#module) with those of its C(ready), and V(NOT_PERMITTED), V(NOT_EXPANDABLE),
+    - Codes are those of M(octofleet.octopus.octo_instance_info) with those of its C(ready), and V(NOT_PERMITTED), V(NOT_EXPANDABLE),
       V(UNKNOWN_PINS), V(LAST_PIN), V(NEW_NOT_TRUSTED), V(RESTART_DROPS_PIN), V(IN_USE), V(NOT_WRITTEN), V(NOT_WRITABLE), V(EDIT_NOT_EXACT),
       V(RESTART_INEFFECTIVE), V(NOT_RUNNING), V(NOT_SERVING), V(WRONG_CERTIFICATE), V(TIMEOUT).
     - The code V(NOT_NAMED) with RV(instances[].ok=true) stands for an instance that the permit does not name, V(STRANGER) for one that a permit
