@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROTATE = "octofleet.octopus.rotate_server_certificate"
