@@ -10,6 +10,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import endpoint, probe
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus import health
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.client import OctopusClient, choose_spaces
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.health import HealthCheck, HealthRow, Limits, TaskEnd
@@ -22,6 +23,7 @@ ARGUMENTS: dict[str, Any] = {
     **API_ARGUMENTS,
     "spaces": {"type": "list", "elements": "str"},
     "machines": {"type": "list", "elements": "str"},
+    "nodes": {"type": "list", "elements": "str", "default": []},
     "machine_timeout": {"type": "int", "default": int(DEFAULTS.machine_timeout)},
     "poll_interval": {"type": "float", "default": DEFAULTS.poll},
     "batch_size": {"type": "int", "default": DEFAULTS.batch},
@@ -47,8 +49,9 @@ class ActionModule(OctoAction):
             batch=max(1, params["batch_size"]),
             attempts=max(1, params["attempts"]),
         )
+        presented = sorted({sight.thumbprint or "" for sight in probe.sweep([endpoint.parse(place) for place in params["nodes"]])}) if machines else []
         check = HealthCheck(client, time.monotonic, time.sleep, limits)
-        return _result_of(check.check(spaces, machines), check.tasks, client, params["fail"])
+        return {**_result_of(check.check(spaces, machines), check.tasks, client, params["fail"]), "presented": presented}
 
 
 def _result_of(rows: list[HealthRow], ends: list[TaskEnd], client: OctopusClient, fail: bool) -> dict[str, Any]:

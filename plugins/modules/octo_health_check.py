@@ -27,6 +27,13 @@ options:
       - Without it, all targets and workers that have a Tentacle.
     type: list
     elements: str
+  nodes:
+    description:
+      - Endpoints (C(host:port) of the port for polling Tentacles) of the Server's nodes. What each presents when the check begins is returned as
+        RV(presented), so that a rotation knows with which certificates the machines were reached.
+    type: list
+    elements: str
+    default: []
   machine_timeout:
     description:
       - For how many seconds the Server waits for one machine. A polling Tentacle may take two minutes to call again after a restart of the Server.
@@ -122,6 +129,11 @@ machines:
     sentence:
       description: The judgement in words.
       type: str
+presented:
+  description: Thumbprints that O(nodes) presented when the check began; an empty string for one that did not answer.
+  returned: success
+  type: list
+  elements: str
 tasks:
   description: The health check tasks, in the order in which they ended.
   returned: success or failure of the judgement

@@ -80,6 +80,7 @@ class Gate:
             "lines": self.lines,
             "clauses": [report.verdict_row(verdict) for verdict in self.verdicts],
             "machines": self.machines,
+            "endpoints": [node.endpoint for node in self.facts.nodes if node.endpoint],
             "frozen": sorted(self.facts.frozen | {edge.edge.identity for edge in self.facts.edges}),
             **({"permit": self.permit} if self.permit else {}),
             **self.aims,
@@ -238,7 +239,7 @@ class Gates:
         if not verdict.allowed or not isinstance(verdict.step, (Expand, Contract)):
             gate.refuse(verdict, self._frame.back)
             return gate
-        named = _by_host(verdict.step.edges)
+        named = _named_by_host(gate.facts, verdict.step.edges)
         gate.hosts = [host for host in self._frame.batch if host in named]
         if gate.hosts:
             gate.permit = self._permit(gate.facts, [verdict.step.kind], named, thumbprints)
@@ -365,12 +366,10 @@ def _to_check(facts: Facts) -> list[str]:
     return [record.id for edge in facts.roster for record in edge.edge.records if not record.is_disabled]
 
 
-def _by_host(names: Sequence[str]) -> dict[str, list[str]]:
-    hosts: dict[str, list[str]] = {}
-    for name in names:
-        host, _slash, instance = name.rpartition("/")
-        hosts.setdefault(host, []).append(instance)
-    return hosts
+def _named_by_host(facts: Facts, names: Sequence[str]) -> dict[str, list[str]]:
+    """As a permit names edges; "host/*" before the first visit, when the instances of a host are not known."""
+    whole = {name[:-2]: ["*"] for name in names if name.endswith("/*")}
+    return {**plan.edges_by_host([edge for edge in facts.edges if edge.name in names]), **whole}
 
 
 def _some(names: Sequence[str]) -> str:

@@ -268,7 +268,8 @@ class Survey:
     def _health(self) -> dict[str, evidence.Health]:
         result = self._earlier_result("octopus_health")
         at = float(result.get("observed_at") or 0.0)
-        presented = frozenset(node.presents or "" for node in self.nodes)
+        # Both when the check began and now, so that it counts for the certificate that the machines were reached with.
+        presented = frozenset(node.presents or "" for node in self.nodes) | frozenset(result.get("presented") or ())
         return {
             row["id"]: evidence.Health(_status(row), at, presented)
             for row in result.get("machines") or ()
