@@ -6,6 +6,7 @@
 
 A fleet keeps its settings in `lab.json` under the folder that OCTOLAB names; OCTOLAB_SETTINGS names another file for a test of one
 process. Without either, a stand-in behaves like an installed program: /etc/machine-id, $HOME, /etc/systemd/system.
+OCTOLAB_QUIRKS_OFF names quirks to leave out, besides those in the file.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from lab.server.quirks import QUIRKS as SERVER_QUIRKS
 from lab.wire.quirks import QUIRKS as WIRE_QUIRKS
+from lab.wire.quirks import switched_off
 
 # Each quirk can be switched off by its name (`quirks_off`): `make proof` does so one by one and expects a test to notice.
 TENTACLE_QUIRKS: Mapping[str, str] = {
@@ -85,7 +87,7 @@ class Settings:
     version: str = "9.2.4285"
     cli_cost: float = 0.0
     time_scale: float = 1.0
-    quirks_off: frozenset[str] = frozenset()
+    quirks_off: frozenset[str] = field(default_factory=switched_off)
     record: Path | None = None
     lab: Path | None = None
     source: Path | None = field(default=None, compare=False)
@@ -113,7 +115,7 @@ class Settings:
             version=str(given.get("version", cls.version)),
             cli_cost=_number(given.get("cli_cost", 0.0)),
             time_scale=_number(given.get("time_scale", 1.0)),
-            quirks_off=_names(given.get("quirks_off", ())),
+            quirks_off=_names(given.get("quirks_off", ())) | switched_off(),
             record=path("record") if given.get("record", defaults["record"]) else None,
             lab=lab,
             source=source,

@@ -42,6 +42,7 @@ from lab.server.database import SUBJECT, Database
 from lab.server.tasks import RUNNING, Tasks
 from lab.tentacle.trust import TrustEntry
 from lab.wire.certificates import make_certificate
+from lab.wire.quirks import switched_off
 
 _PROGRAMS = ("Tentacle", "Octopus.Server", "systemctl", "sudo", "container")
 _LEAN = frozenset({"systemctl", "sudo", "container"})  # the standard library is all that they need
@@ -166,7 +167,9 @@ class Fleet:
     def _write_settings(self) -> None:
         spec = self.spec
         real = {"machine_id_file": "/etc/machine-id", "home": str(Path.home()), "machine_key_file": "/etc/octopus/machinekey"}
-        settings = {"time_scale": spec.time_scale, "cli_cost": spec.cli_cost, **(real if spec.executable else {}), **spec.settings}
+        # By the file: the service manager starts its services with an environment of its own.
+        settings = {"time_scale": spec.time_scale, "cli_cost": spec.cli_cost, "quirks_off": sorted(switched_off())}
+        settings |= {**(real if spec.executable else {}), **spec.settings}
         self.folders.publish(self.folders.settings_file, {**settings, "faults": {**self.plan.faults, **spec.faults}})
 
     def _make_identities(self) -> None:

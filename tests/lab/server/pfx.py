@@ -47,6 +47,8 @@ def _chosen(path: Path, data: bytes, password: str | None, say: Callable[[str], 
     try:
         contents = from_pfx(data, password)
     except PfxPasswordError as error:
+        if password and not quirk("password_for_unprotected_pfx_fails"):
+            return _chosen(path, data, None, say, quirk)
         raise cryptographic(_WRONG_PASSWORD) from error
     except PfxError as error:
         raise cryptographic("ASN1 corrupted data.") from error
@@ -59,6 +61,8 @@ def _chosen(path: Path, data: bytes, password: str | None, say: Callable[[str], 
     if found is None or bits is None:
         raise _without_key(contents.certificate or contents.others[0], say)
     if bits < _RECOMMENDED_BITS:
+        if not quirk("weak_key_imports"):
+            raise cryptographic(f"The key has {bits} bits only.")
         say(_WEAK)
     return found
 

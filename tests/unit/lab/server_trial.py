@@ -24,6 +24,7 @@ from lab.server.node import Node
 from lab.settings import Settings
 from lab.tentacle.world import World
 from lab.wire.certificates import make_certificate
+from lab.wire.quirks import switched_off
 
 ADMIN, ORDINARY = "API-ADMINISTRATOR", "API-ORDINARY"
 # A key costs a tenth of a second, so the tests share these.
@@ -52,7 +53,7 @@ class Trial:
     def __init__(self, folder: Path, *nodes: str, quirks_off: tuple[str, ...] = (), **settings: object) -> None:
         self.folder, self._quirks_off = folder, frozenset(quirks_off)
         self._given: dict[str, Any] = {"time_scale": 0.001, "record": str(folder / "argv.jsonl"), "home": str(folder), **settings}
-        self._given["faults"] = {}
+        self._given |= {"faults": {}, "quirks_off": sorted(switched_off())}
         self.environ = {"OCTOLAB_SETTINGS": str(folder / "lab.json"), "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
         self.environ["TentacleMachineConfigurationHomeDirectory"] = str(folder / "etc")
         self._write()
@@ -69,7 +70,8 @@ class Trial:
 
     @property
     def settings(self) -> Settings:
-        return replace(Settings.load(self.environ), quirks_off=self._quirks_off)
+        loaded = Settings.load(self.environ)
+        return replace(loaded, quirks_off=loaded.quirks_off | self._quirks_off)
 
     def fault(self, name: str, value: object = True) -> None:
         self._given["faults"][name] = value
