@@ -116,7 +116,8 @@ class Host(Protocol):
     def read(self, path: str) -> Optional[bytes]:
         """The whole file, or None if there is none; OctoError if it cannot be read."""
 
-    def stat(self, path: str) -> Optional[FileStat]: ...
+    def stat(self, path: str) -> Optional[FileStat]:
+        """What the file system says of a path; None if there is nothing."""
 
     def names_in(self, folder: str) -> List[str]:
         """Names in a folder, sorted; empty if there is none."""
@@ -141,11 +142,14 @@ class Host(Protocol):
     def private_folder(self) -> ContextManager[str]:
         """A fresh 0700 folder that is gone afterwards."""
 
-    def service(self, unit: str) -> Service: ...
+    def service(self, unit: str) -> Service:
+        """The service as it is now."""
 
-    def process(self, pid: int) -> Optional[Process]: ...
+    def process(self, pid: int) -> Optional[Process]:
+        """A running process; None if there is none of that id."""
 
-    def processes(self) -> List[Process]: ...
+    def processes(self) -> List[Process]:
+        """All running processes."""
 
     def environment_of(self, pid: int) -> Mapping[str, str]:
         """What a process was started with; empty if it may not be read."""
@@ -367,7 +371,7 @@ class PosixHost:
 
     def _listening(self, table: str, port: int) -> Iterator[Tuple[str, str]]:
         with contextlib.suppress(FileNotFoundError), open(f"{self._proc}/net/{table}", encoding="ascii", buffering=4096) as file:
-            next(file)
+            next(file, None)
             for line in file:
                 fields = line.split()
                 # The kernel lists listening sockets first; what follows them may be ten thousand lines that take it a while.

@@ -97,7 +97,7 @@ class Directory:
         return self._errors.get(endpoint.host) or f"the resolver did not answer within {self._patience:g} s"
 
     def _start(self, tasks: "queue.SimpleQueue[str]", answers: "queue.SimpleQueue[Tuple[str, List[Address], str]]") -> None:
-        for _ in range(min(_LOOK_UPS_AT_ONCE, tasks.qsize())):
+        for _ignored in range(min(_LOOK_UPS_AT_ONCE, tasks.qsize())):
             threading.Thread(target=self._work, args=(tasks, answers), daemon=True).start()
 
     def _work(self, tasks: "queue.SimpleQueue[str]", answers: "queue.SimpleQueue[Tuple[str, List[Address], str]]") -> None:

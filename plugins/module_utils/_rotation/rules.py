@@ -111,6 +111,8 @@ def _not_to_be_left(facts: Facts, name: str, reason: str) -> Optional[str]:
     meant = [edge for edge in facts.edges if edge.answers_to(name)]
     if not reason.strip():
         return "no reason is given"
+    if not meant and name.partition("/")[0] in {host for host, _why in facts.unvisited}:
+        return "its host was not visited yet, and until then a polling Tentacle is known by the name of its record only"
     if not meant:
         return "no Tentacle or record of the roster has exactly this name (patterns are not taken)"
     for edge in meant:

@@ -42,20 +42,26 @@ class Imported(NamedTuple):
 class Keys(Protocol):
     """A Server node as the brain sees it; the controller reaches it through module calls."""
 
-    def entries(self) -> List[Entry]: ...
+    def entries(self) -> List[Entry]:
+        """What the store holds."""
 
     def inspect(self) -> Tuple[List[Entry], Sealed]:
         """The store and what the database holds, in one journey to the node: each gate of a rotation asks for both."""
 
-    def put(self, pfx: bytes, note: Note) -> None: ...
+    def put(self, pfx: bytes, note: Note) -> None:
+        """Store a PFX that is encrypted with the user's password."""
 
-    def drop(self, thumbprint: str) -> None: ...
+    def drop(self, thumbprint: str) -> None:
+        """Delete a PFX from the store."""
 
-    def export(self) -> Sealed: ...
+    def export(self) -> Sealed:
+        """The certificate that the database holds."""
 
-    def generate(self) -> Sealed: ...
+    def generate(self) -> Sealed:
+        """A new certificate by the vendor's own verb; the active one stays."""
 
-    def replace(self, certificate: Sealed) -> Imported: ...
+    def replace(self, certificate: Sealed) -> Imported:
+        """Import a certificate into the database, and read back."""
 
 
 class Copying(NamedTuple):

@@ -210,7 +210,7 @@ class _Reader:
         if (encoding or "utf-8").lower() not in ("utf-8", "us-ascii"):
             self.problem = f"is encoded as {encoding}, which the vendor's tool never writes"
 
-    def _doctype(self, *_: Any) -> None:
+    def _doctype(self, *_ignored: Any) -> None:
         self.problem = "has a document type, which the vendor's tool refuses to read"
 
     def _start(self, name: str, attributes: Any) -> None:
@@ -241,7 +241,7 @@ class _Reader:
         if self._key is not None and self._depth == 2:
             self._text.append(text)
 
-    def _beside_text(self, *_: Any) -> None:
+    def _beside_text(self, *_ignored: Any) -> None:
         self._plain = False
 
     def _span_of_tag(self) -> Tuple[int, int]:

@@ -81,7 +81,7 @@ def _times(value: int, factor: int) -> int:
 
 def _make_s_box() -> List[int]:
     box, one, inverse = [0x63] * 256, 1, 1
-    for _ in range(255):
+    for _ignored in range(255):
         one = one ^ _double(one)  # times 3, which generates the field
         inverse = _times(inverse, 0xF6)  # times 1/3
         turned = inverse

@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
         **{name: getattr(options, name) for name in given},
     )
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
+        signal.signal(number, lambda *_ignored: sys.exit(0))
     try:
         with Fleet(spec) as fleet:
             print(json.dumps(fleet.description, indent=1) if options.described else fleet.inventory, flush=True)

@@ -177,7 +177,7 @@ class Fleet:
         wanted: list[Tentacle] = [] if self.spec.executable else [each for each in self.plan.tentacles if each.clone_of is None]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             makers = {server.name: pool.submit(make_certificate, SUBJECT) for server in self.plan.servers}
-            identities = [pool.submit(make_certificate, "Octopus Tentacle") for _ in wanted]
+            identities = [pool.submit(make_certificate, "Octopus Tentacle") for _ignored in wanted]
         for server in self.plan.servers:
             server.keypair = makers[server.name].result()
         for tentacle, identity in zip(wanted, identities, strict=True):

@@ -40,13 +40,17 @@ class Phase(enum.Enum):
 class Hands(Protocol):
     """What a service needs from the supervisor."""
 
-    def launch(self, definition: Definition) -> subprocess.Popen[bytes]: ...
+    def launch(self, definition: Definition) -> subprocess.Popen[bytes]:
+        """Start the program of a unit."""
 
-    def watch(self, process: subprocess.Popen[bytes], ended: Callable[[], None]) -> None: ...
+    def watch(self, process: subprocess.Popen[bytes], ended: Callable[[], None]) -> None:
+        """Call ``ended`` when the process has ended."""
 
-    def later(self, seconds: float, act: Callable[[], None]) -> None: ...
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        """Call ``act`` after a time."""
 
-    def tell(self, event: str, service: Service) -> None: ...
+    def tell(self, event: str, service: Service) -> None:
+        """Record an event."""
 
 
 @dataclass

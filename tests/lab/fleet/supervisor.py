@@ -251,7 +251,7 @@ def main(arguments: list[str]) -> int:
     """``<root> <descriptor of the lifeline>``: ends with the fleet's folder removed."""
     folders, lifeline = Folders(Path(arguments[0])), int(arguments[1])
     supervisor = Supervisor(folders)
-    signal.signal(signal.SIGTERM, lambda *_: supervisor.end())
+    signal.signal(signal.SIGTERM, lambda *_ignored: supervisor.end())
     try:
         supervisor.run(lifeline)
     finally:

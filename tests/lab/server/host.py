@@ -142,7 +142,7 @@ def _parsed(arguments: list[str], command: Command, quirk: Callable[[str], bool]
     for prototypes in (("help", *_HIDDEN), (*command.common, *command.options)):
         passed = OptionSet(quirk)
         for prototype in prototypes:
-            name = prototype.rstrip("=").split("|")[-1]
+            name = prototype.rstrip("=").rsplit("|", maxsplit=1)[-1]
             passed.add(prototype, "", lambda value, name=name: options.__setitem__(name, value))  # type: ignore[misc]
         arguments = passed.parse(arguments)
     return options, arguments

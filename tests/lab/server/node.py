@@ -171,7 +171,7 @@ def run_node(call: Call) -> int:
     """Serve until SIGTERM or SIGINT. Running tasks are not waited for: a restart kills them (3.7)."""
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ending.set())
+        signal.signal(number, lambda *_ignored: ending.set())
     if call.instance.node_name in names(call.fault("node_stays_down")):
         raise Controlled(f"The node {call.instance.node_name} cannot start: the database schema is not the one that this version needs.")
     if call.fault("master_key_missing"):

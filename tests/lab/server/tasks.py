@@ -172,7 +172,7 @@ class Tasks:
 
 
 def _number(identity: str) -> int:
-    head, _, tail = identity.partition("-")
+    head, _ignored, tail = identity.partition("-")
     return int(tail) if head == "ServerTasks" and tail.isdigit() else 0
 
 

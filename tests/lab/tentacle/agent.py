@@ -148,7 +148,7 @@ def _pollers(configuration: TentacleConfiguration, entries: Collection[TrustEntr
         if entry.uri.startswith(_WEB_SOCKET):
             continue
         found = PollingEntry(entry.uri, entry.thumbprint, subscription)
-        pollers += [Poller(found, keypair, log.halibut, settings.time_scale, quirk=settings.quirk) for _ in range(asked or 1)]
+        pollers += [Poller(found, keypair, log.halibut, settings.time_scale, quirk=settings.quirk) for _ignored in range(asked or 1)]
     return pollers
 
 

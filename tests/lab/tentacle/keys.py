@@ -116,7 +116,7 @@ class MachineKey:
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(".".join(base64.b64encode(secrets.token_bytes(size)).decode() for size in (32, 16)), encoding="ascii")
-            key, _, vector = path.read_text(encoding="ascii").partition(".")
+            key, _ignored, vector = path.read_text(encoding="ascii").partition(".")
         except OSError as error:
             raise of_os_error(error, str(path)) from error
         return base64.b64decode(key), base64.b64decode(vector)

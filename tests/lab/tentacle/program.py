@@ -84,7 +84,7 @@ def _run(context: Context) -> int:
         kind, arguments = commands.load("help"), [name, *arguments]
     log.trace("Creating and configuring the Autofac container")
     hosting = _switches(context, asked, "console", "noninteractive")
-    hosting.add("monitorMutex=", "", lambda _: None)
+    hosting.add("monitorMutex=", "", lambda _ignored: None)
     arguments = hosting.parse(arguments)
     context.noninteractive = "noninteractive" in asked
     if kind.has_instance:
@@ -107,7 +107,7 @@ def _start(context: Context, kind: type[Command], arguments: list[str], after_da
     if kind.has_instance:
         context.log.start_command(kind.__name__, _masked(context.world, command))
     if kind.needs_instance:
-        _ = context.located
+        _ignored = context.located
     code = command.start()
     if context.restart_voted:
         named = context.located.name is not None
@@ -131,7 +131,7 @@ def _switches(context: Context, asked: set[str], *names: str) -> OptionSet:
 
 
 def _adder(asked: set[str], name: str) -> Callable[[str], None]:
-    return lambda _: asked.add(name)
+    return lambda _ignored: asked.add(name)
 
 
 def _peek(context: Context, arguments: list[str]) -> Request:
@@ -158,7 +158,7 @@ def _open_log(context: Context) -> None:
 def _resolve(context: Context) -> None:
     """Two commands get the configuration from the container, where an unknown instance is no controlled failure any more."""
     try:
-        _ = context.located
+        _ignored = context.located
     except Controlled as failure:
         if not context.settings.quirk("server_comms_unknown_instance_crashes"):
             raise

@@ -252,7 +252,7 @@ def server_context(
     except SSL.Error:
         return None
     if ask:
-        context.set_verify(SSL.VERIFY_PEER | (SSL.VERIFY_FAIL_IF_NO_PEER_CERT if reject else 0), lambda *_: not reject)
+        context.set_verify(SSL.VERIFY_PEER | (SSL.VERIFY_FAIL_IF_NO_PEER_CERT if reject else 0), lambda *_ignored: not reject)
     if resume:
         context.set_session_id(b"halibut")
     else:

@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
         os.setpriority(os.PRIO_PROCESS, 0, -5)
     watch = watch_over(options.fleet, options.rate, options.patience)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: watch.end())
+        signal.signal(number, lambda *_ignored: watch.end())
     report = watch.run()
     folders = Folders(options.fleet.parent)
     if folders.run.is_dir():

@@ -59,7 +59,7 @@ class _Ended(Exception):
 
 def anonymous() -> SSL.Context:
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-    context.set_verify(SSL.VERIFY_NONE, lambda *_: True)
+    context.set_verify(SSL.VERIFY_NONE, lambda *_ignored: True)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     return context
 

@@ -110,7 +110,7 @@ def test_a_server_certificate_is_of_the_vendor_s_kind() -> None:
 
 
 def test_random_identities_are_all_different() -> None:
-    assert len({_certificate.random_identity().thumbprint for _ in range(3)}) == 3
+    assert len({_certificate.random_identity().thumbprint for _ignored in range(3)}) == 3
 
 
 def test_an_identity_shows_its_thumbprint_only_and_is_not_serialised(people: People) -> None:

@@ -214,7 +214,7 @@ def test_an_endpoint_meets_one_caller_at_a_time_even_under_two_names(opened: Ope
 
 
 def test_rows_are_in_the_asked_order_over_several_threads(opened: Opened, people: People) -> None:
-    ports = [opened(trusted={people.new.thumbprint}) for _ in range(12)]
+    ports = [opened(trusted={people.new.thumbprint}) for _ignored in range(12)]
     endpoints = [parse(port.address, str(number)) for number, port in enumerate(ports)]
     sights = probe.sweep(endpoints, [probe.presenting("new", people.new)], probe.Limits(in_flight=4, threads=3))
     assert [sight.endpoint for sight in sights] == endpoints
@@ -234,13 +234,13 @@ def test_in_flight_is_held(opened: Opened, people: People) -> None:
             with lock:
                 now[0] -= 1
 
-    ports = [opened(behave, trusted={people.new.thumbprint}) for _ in range(9)]
+    ports = [opened(behave, trusted={people.new.thumbprint}) for _ignored in range(9)]
     probe.sweep([parse(port.address) for port in ports], [probe.presenting("new", people.new)], probe.Limits(in_flight=3))
     assert most[0] <= 3
 
 
 def test_a_low_limit_of_open_files_is_kept(opened: Opened, people: People) -> None:
-    ports = [opened(trusted={people.new.thumbprint}) for _ in range(6)]
+    ports = [opened(trusted={people.new.thumbprint}) for _ignored in range(6)]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) + 24, hard))
     try:
@@ -303,7 +303,7 @@ def deaf() -> Iterator[int]:
         listener.bind(("0.0.0.0", 0))
         listener.listen(0)
         address = ("127.0.0.1", listener.getsockname()[1])
-        callers = [socket.socket() for _ in range(4)]
+        callers = [socket.socket() for _ignored in range(4)]
         for caller in callers:
             caller.setblocking(False)
             caller.connect_ex(address)

@@ -266,7 +266,7 @@ def test_every_quirk_has_a_scene() -> None:
 @pytest.mark.parametrize("quirk", SCENES)
 def test_quirk(quirk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Switched off, the scene ends differently."""
-    monkeypatch.setattr(agent, "run", lambda *_: 0)
+    monkeypatch.setattr(agent, "run", lambda *_ignored: 0)
     faithful = Host(tmp_path / "on").create()
     tamed = Host(tmp_path / "off").create().without([quirk])
     seen = [SCENES[quirk](host) for host in (faithful, tamed)]
@@ -276,8 +276,8 @@ def test_quirk(quirk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_foreign_store_leaves_the_agent_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says so on stderr and waits, without listening (measured-tentacle.md 11)."""
-    monkeypatch.setattr(agent, "wait_for_end", lambda *_: 0)
-    monkeypatch.setattr(agent, "run", lambda *_: pytest.fail("it listens"))
+    monkeypatch.setattr(agent, "wait_for_end", lambda *_ignored: 0)
+    monkeypatch.setattr(agent, "run", lambda *_ignored: pytest.fail("it listens"))
     host = Host(tmp_path).create()
     importing(to_pfx(ONE, None))(host)
     store = host.root / "root/.dotnet/corefx/cryptography/x509stores/my"

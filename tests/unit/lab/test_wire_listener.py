@@ -58,7 +58,7 @@ class Recorder:
             self._changed.notify_all()
 
     def texts(self, *levels: str) -> list[str]:
-        return [re.sub(r"(?<=127.0.0.1:)[0-9]+", "P", message) for level, _, message in self.lines if level in levels]
+        return [re.sub(r"(?<=127.0.0.1:)[0-9]+", "P", message) for level, _ignored, message in self.lines if level in levels]
 
     def wait_for(self, text: str) -> None:
         with self._changed:
@@ -313,7 +313,7 @@ def test_identity_sent_and_gone_before_tls13(listener: Listener, log: Recorder) 
 )
 def test_ways_for_a_subscriber_to_leave(log: Recorder, newest: Newest, leave: Callable[[Peer], object], errors: list[str]) -> None:
     came = threading.Event()
-    with listening(log, limits=Limits(queue_wait=0.1), on_subscriber=lambda *_: came.set()) as listener:
+    with listening(log, limits=Limits(queue_wait=0.1), on_subscriber=lambda *_ignored: came.set()) as listener:
         peer = Peer(listener.port, TRUSTED, newest).say(PREAMBLE + b"MX-SUBSCRIBER 1.0 poll://abc/\r\n\r\n")
         assert peer.read(len(SERVER)) == SERVER
         assert came.wait(DEADLINE)
@@ -327,7 +327,7 @@ def test_an_idle_subscriber_gets_null_messages(log: Recorder) -> None:
     with listening(log, limits=Limits(queue_wait=0.02)) as listener:
         peer = Peer(listener.port, TRUSTED, "1.3").say(PREAMBLE + b"MX-SUBSCRIBER 1.0 poll://abc/\r\n\r\n")
         peer.read(len(SERVER))
-        for _ in range(3):
+        for _ignored in range(3):
             assert peer.read(len(NULL_MESSAGE)) == NULL_MESSAGE
             assert peer.say(b"NEXT\r\n").read(9) == b"PROCEED\r\n"
         assert peer.say(b"END\r\n").read_all() == NULL_MESSAGE
@@ -400,8 +400,8 @@ def test_the_lines_of_a_trusted_probe(log: Recorder, newest: Newest, name: str) 
     with listening(log) as listener:
         Peer(listener.port, TRUSTED, newest).trusted().say(NULL_MESSAGE).drain_and_close()
         assert rest(listener, log) == []
-        assert {source for _, source, _ in log.lines} == {f"listen://127.0.0.1:{listener.port}/"}
-    assert [(level, re.sub("127.0.0.1:[0-9]+", "E", message)) for level, _, message in log.lines] == [
+        assert {source for _ignored, source, _ignored in log.lines} == {f"listen://127.0.0.1:{listener.port}/"}
+    assert [(level, re.sub("127.0.0.1:[0-9]+", "E", message)) for level, _ignored, message in log.lines] == [
         ("INFO", "Listener started"),
         ("INFO", "Accepted TCP client: E"),
         ("TRACE", "Performing TLS server handshake"),
@@ -579,7 +579,7 @@ def test_removing_trust_resets_live_connections_of_that_spelling(listener: Liste
 @pytest.mark.parametrize("newest", BOTH)
 def test_a_listener_with_a_short_key_fails_every_handshake(log: Recorder, newest: Newest) -> None:
     with listening(log, WEAK) as listener:
-        for _ in range(2):
+        for _ignored in range(2):
             with pytest.raises(Failure, match="alert protocol version"):
                 Peer(listener.port, TRUSTED, newest)
         assert rest(listener, log) == []
@@ -651,7 +651,7 @@ def test_a_crowd_leaves_no_error_and_stop_closes_everything(listener: Listener, 
         answers = list(pool.map(probe, range(300)))
     assert answers == [SERVER if number % 2 and number % 3 else b"" for number in range(300)]
     assert rest(listener, log) == []
-    held = [Peer(listener.port, TRUSTED, "1.3").trusted() for _ in range(5)]
+    held = [Peer(listener.port, TRUSTED, "1.3").trusted() for _ignored in range(5)]
     listener.stop()
     assert all(peer.read_all() == b"" for peer in held)
     assert log.texts("ERROR") == []
@@ -668,4 +668,4 @@ def test_any_address_is_dual_stack(log: Recorder) -> None:
     Peer(found.port, TRUSTED, "1.3").trusted().say(NULL_MESSAGE).drain_and_close()
     found.stop()
     assert found.endpoint == f"[::]:{found.port}"
-    assert any(message.startswith("Client at [::ffff:127.0.0.1]:") for _, _, message in log.lines)
+    assert any(message.startswith("Client at [::ffff:127.0.0.1]:") for _ignored, _ignored, message in log.lines)

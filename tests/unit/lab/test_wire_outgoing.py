@@ -36,10 +36,10 @@ class Recorder:
         self.lines.append((level, source, message))
 
     def heads(self, level: str = "ERROR") -> list[str]:
-        return [message.split("\n")[0] for found, _, message in self.lines if found == level]
+        return [message.split("\n")[0] for found, _ignored, message in self.lines if found == level]
 
     def count(self, text: str) -> int:
-        return sum(text in message for _, _, message in self.lines)
+        return sum(text in message for _ignored, _ignored, message in self.lines)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def quick(port: int, keypair: Keypair, expected: str, log: Recorder, rpc: bool =
 def test_a_trusted_server_gets_an_answer_and_leaves_no_error(log: Recorder) -> None:
     with listening(TENTACLE, {OLD.thumbprint}, log) as listener:
         result, pauses = quick(listener.port, OLD, TENTACLE.thumbprint, log)
-        shown, _ = quick(listener.port, OLD, TENTACLE.thumbprint, log, rpc=False)
+        shown, _ignored = quick(listener.port, OLD, TENTACLE.thumbprint, log, rpc=False)
         assert listener.wait_until_idle(5)
     assert (result.ok, result.presented, result.error_text, pauses) == (True, TENTACLE.thumbprint, None, [])
     assert result.response is not None
@@ -122,7 +122,7 @@ def test_a_closed_port_and_a_port_that_is_no_listener(log: Recorder) -> None:
         port = server.getsockname()[1]
         closing = threading.Thread(target=lambda: server.accept()[0].close())
         closing.start()
-        first, _ = quick(port, OLD, TENTACLE.thumbprint, log, tries=1)
+        first, _ignored = quick(port, OLD, TENTACLE.thumbprint, log, tries=1)
         closing.join(5)
     second, pauses = quick(port, OLD, TENTACLE.thumbprint, log)
     assert first.error_text is not None
@@ -142,7 +142,7 @@ def test_the_back_off_follows_the_measured_series() -> None:
     now = 0.0
     back_off = BackOff(clock=lambda: now, factor=1.65)
     tried = []
-    for _ in range(6):
+    for _ignored in range(6):
         back_off.begin()
         tried.append(round(now, 1))
         now += 0.1 + back_off.delay()
@@ -244,7 +244,7 @@ def test_a_left_connection_ends_in_an_error_on_the_server(log: Recorder) -> None
         until(lambda: theirs.heads() != [])
     listener.stop()
     assert theirs.heads()[0].startswith("Socket IO exception: 127.0.0.1:")
-    assert "Connection timed out" in next(message for level, _, message in theirs.lines if level == "ERROR")
+    assert "Connection timed out" in next(message for level, _ignored, message in theirs.lines if level == "ERROR")
 
 
 def test_a_server_that_refuses_us(log: Recorder) -> None:
@@ -282,7 +282,7 @@ def test_a_port_that_accepts_and_closes_gets_five_tries_a_round(log: Recorder) -
     def serve() -> None:
         with contextlib.suppress(OSError):
             while True:
-                connection, _ = server.accept()
+                connection, _ignored = server.accept()
                 # The whole ClientHello is read first, so that the end is a FIN and not a reset.
                 connection.recv(65536)
                 connection.close()
@@ -311,11 +311,11 @@ def test_equal_entries_run_two_calls_at_a_time(log: Recorder) -> None:
 
     with listening(OLD, {TENTACLE.thumbprint}, queues=queues) as listener:
         entry = PollingEntry(f"https://127.0.0.1:{listener.port}/", OLD.thumbprint, SUBSCRIPTION)
-        pollers = [Poller(entry, TENTACLE, log, 0.01, serve_rpc=serve) for _ in range(2)]  # type: ignore[arg-type]
+        pollers = [Poller(entry, TENTACLE, log, 0.01, serve_rpc=serve) for _ignored in range(2)]  # type: ignore[arg-type]
         for poller in pollers:
             poller.start()
         answers: list[object] = []
-        callers = [threading.Thread(target=lambda: answers.append(echo(queues, "x"))) for _ in range(2)]
+        callers = [threading.Thread(target=lambda: answers.append(echo(queues, "x"))) for _ignored in range(2)]
         for caller in callers:
             caller.start()
         for caller in callers:

@@ -52,7 +52,7 @@ class Desk:
         return sorted(path.name for path in self.wire.store.iterdir()) if self.wire.store.exists() else []
 
 
-OLD, NEW, THIRD = (_certificate.make_server_certificate() for _ in range(3))
+OLD, NEW, THIRD = (_certificate.make_server_certificate() for _ignored in range(3))
 
 
 @pytest.fixture

@@ -203,7 +203,7 @@ def test_where_it_listens(keys: dict[str, str], expected: tuple[bool, str | None
 @pytest.mark.parametrize("port", ["abc", "0", "99999", "-1"])
 def test_a_port_that_is_none(port: str) -> None:
     with pytest.raises(OctoError) as refusal:
-        _ = parse(document("[]", Tentacle_Services_PortNumber=port)).port
+        _ignored = parse(document("[]", Tentacle_Services_PortNumber=port)).port
     assert refusal.value.evidence["code"] == "CONFIGURATION_UNREADABLE"
 
 

@@ -153,7 +153,7 @@ def test_a_descendant_may_hold_the_port(world: World) -> None:
 
 def test_who_holds_the_port_may_not_be_visible(world: World) -> None:
     world.add("T1", OLD)
-    world.host.sockets_on = lambda *_: [Socket("::", -1)]  # type: ignore[method-assign]
+    world.host.sockets_on = lambda *_ignored: [Socket("::", -1)]  # type: ignore[method-assign]
     assert codes(world) == []
 
 

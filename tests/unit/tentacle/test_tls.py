@@ -32,9 +32,9 @@ def test_the_certificate_is_seen_and_no_error_is_left(newest: str) -> None:
     listener = Listener("127.0.0.1", 0, KEYPAIR, frozenset(), log, newest=newest)  # type: ignore[arg-type]
     listener.start()
     try:
-        for _ in range(5):
+        for _ignored in range(5):
             assert _thumbprint.of_der(served_certificate("127.0.0.1", listener.port, 5)) == KEYPAIR.thumbprint
-        assert all(done.acquire(timeout=5) for _ in range(5)), lines
+        assert all(done.acquire(timeout=5) for _ignored in range(5)), lines
     finally:
         listener.stop()
     assert not [line for line in lines if line[0] in ("ERROR", "WARN")]

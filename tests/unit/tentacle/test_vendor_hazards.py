@@ -326,8 +326,8 @@ def test_a_store_of_somebody_else_is_a_reason_not_to_restart(bench: Workbench, m
     copy.unlink()
     assert codes(bench.row()) == ["STORE_OWNER"]
     listening: list[str] = []
-    monkeypatch.setattr(vendors_agent, "run", lambda *_: listening.append("it listens") or 0)
-    monkeypatch.setattr(vendors_agent, "wait_for_end", lambda *_: 0)
+    monkeypatch.setattr(vendors_agent, "run", lambda *_ignored: listening.append("it listens") or 0)
+    monkeypatch.setattr(vendors_agent, "wait_for_end", lambda *_ignored: 0)
     bench.vendor.uid = bench.uid
     bench.call("agent", "--noninteractive")
     assert listening == []
@@ -340,7 +340,7 @@ def test_an_agent_without_an_identity_is_not_restarted(bench: Workbench, monkeyp
     assert codes(bench.row()) == ["IDENTITY_AT_RISK"]
     row = bench.visit("present", NEW)
     assert (row["ok"], row["code"], bench.pins(), bench.orders()) == (False, "IDENTITY_AT_RISK", [OLD], [])
-    monkeypatch.setattr(vendors_agent, "run", lambda *_: 0)
+    monkeypatch.setattr(vendors_agent, "run", lambda *_ignored: 0)
     bench.call("agent", "--noninteractive")
     assert bench.vendor.configuration().thumbprint not in (None, ONE.thumbprint)
 

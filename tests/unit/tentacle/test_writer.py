@@ -115,7 +115,7 @@ def test_one_that_starts_under_the_lock_sends_us_back(host: FakeHost, time: Hand
 
 @pytest.mark.parametrize(("why", "says"), [("locked", "holds its lock"), ("busy", "keep starting"), ("changed", "keeps changing")])
 def test_what_stays_in_the_way_is_named(host: FakeHost, why: str, says: str) -> None:
-    host.replace_if_same = lambda *_: why  # type: ignore[method-assign]
+    host.replace_if_same = lambda *_ignored: why  # type: ignore[method-assign]
     with pytest.raises(OctoError, match=says) as refusal:
         write(host, wish(NEW), patience=5)
     assert refusal.value.evidence["code"] == "NOT_WRITTEN"

@@ -50,7 +50,7 @@ class Command:
     def switch(self, prototype: str, description: str) -> None:
         """An option without a value."""
         name = long_name(prototype)
-        self.options.add(prototype, description, lambda _: self.switched.add(name))
+        self.options.add(prototype, description, lambda _ignored: self.switched.add(name))
 
     def act(self, prototype: str, description: str, action: Callable[[str], None]) -> None:
         """An option that does something of its own with its value."""

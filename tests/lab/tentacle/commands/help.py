@@ -13,7 +13,7 @@ from lab.tentacle import commands
 from lab.tentacle.commands.base import Command, long_name
 from lab.tentacle.options import Option, describe
 
-_COMMON = Option(("help",), False, lambda _: None, "Show detailed help for this command")
+_COMMON = Option(("help",), False, lambda _ignored: None, "Show detailed help for this command")
 
 
 class HelpCommand(Command):
