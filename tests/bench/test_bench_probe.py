@@ -165,7 +165,7 @@ def _report(title: str, figures: list[Figure], notes: list[str]) -> None:
     print(f"\n{title:<58} {'measured':>9} {'target':>9}")
     for figure in figures:
         print(figure.line())
-    for note in notes:
+    for note in [*notes, f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores: wall times mean little above the number of cores"]:
         print(f"  {note}")
     assert [figure.name for figure in figures if figure.short] == []
 
