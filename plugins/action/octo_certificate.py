@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ContextManager
 
 from ansible_collections.octofleet.octopus.plugins.module_utils import _certificate, _thumbprint
 from ansible_collections.octofleet.octopus.plugins.module_utils._certificate import Identity
@@ -39,8 +40,18 @@ class ActionModule(SecretCalls, OctoAction):
         if params["state"] == "active" and not self._task.check_mode:
             self._demand_permit(params, old or "", new or "", task_vars)
         keeper = Keeper(keys_of(self, params, task_vars), Secret(params["backup_password"]), PosixHost(), params["backup_dir"], self._task.check_mode)
-        outcome = self._outcome(keeper, params, old or "", new)
+        with self._alone(params, task_vars):
+            outcome = self._outcome(keeper, params, old or "", new)
         return _result_of(params, outcome)
+
+    def _alone(self, params: Mapping[str, Any], task_vars: Mapping[str, Any]) -> ContextManager[Any]:
+        """One task at a time, from the reading of the store to the end (decisions 29).
+
+        A killed run leaves workers that go on making and importing; the next one, started at once, must find what they make, not make it again.
+        """
+        if self._task.check_mode:
+            return contextlib.nullcontext()
+        return PosixHost().exclusively(f"/{task_vars['inventory_hostname']}:{params['store']}", float(params["timeout"]))
 
     def _outcome(self, keeper: Keeper, params: Mapping[str, Any], old: str, new: str | None) -> Outcome:
         if params["state"] == "backed_up":

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.octofleet.octopus.plugins.module_utils._host import PosixHost
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from lab.wire.certificates import Keypair, from_pfx, to_pfx
 from lab.wire.listener import Listener
@@ -176,6 +177,14 @@ def test_a_new_certificate_of_the_vendor_is_made_once(stage: Stage) -> None:
     assert stage.trial.database.certificate().thumbprint == OLD.thumbprint
     assert "does not keep a Tentacle's own certificate yet" in found["tentacle"]["msg"]
     assert found["nothing"]["msg"] == "octo_certificate with state=staged needs replaces."
+
+
+def test_a_second_run_waits_for_the_workers_that_a_killed_one_left(stage: Stage) -> None:
+    """They go on, and hold the lock from the reading of the store on; who waits longer than `timeout` makes nothing of its own."""
+    with PosixHost().exclusively(f"/server-1:{stage.store}"):
+        found = stage.play(stage.task("staged", "beside", replaces=OLD.thumbprint, timeout=1))
+    assert f"/server-1:{stage.store} is being changed by another run (process {os.getpid()}" in found["beside"]["msg"]
+    assert stage.started() == []
 
 
 def test_what_the_server_says_of_its_machines(stage: Stage) -> None:
