@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.octofleet.octopus.plugins.module_utils import _certificate
 from ansible_collections.octofleet.octopus.plugins.module_utils._certificate import Identity
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import probe
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.endpoint import parse
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import log, trust
 from lab.waiting import until
@@ -45,7 +46,7 @@ def tentacle() -> Iterator[Tentacle]:
 
 def test_a_refused_question_shows_in_no_default_log(tentacle: Tentacle) -> None:
     """Only at Debug: so the log cannot tell who is refused, and asking for it does no harm (halibut-wire.md 2.4)."""
-    assert tentacle.ask(OTHER) == {"old": "refused"}
+    assert tentacle.ask(OURS, OTHER) == {"new": "accepted", "old": "refused"}
     assert tentacle.listener.wait_until_idle(5.0)
     refusals = [level for level, message in tentacle.lines if "not in the list of thumbprints that we trust" in message]
     assert refusals == ["DEBUG"]
@@ -88,7 +89,7 @@ def test_a_polling_pin_in_lower_case_is_another_pin() -> None:
 def test_a_key_that_is_too_short_is_told_from_a_refusal() -> None:
     """Its owner listens, and answers every handshake with the alert of a wrong version (measured-wire.md f)."""
     weak = Tentacle(make_certificate("Octopus Tentacle", 1024), TRUSTED.thumbprint, "1.3")
-    (sight,) = probe.sweep([probe_endpoint(weak)], [OURS], probe.Limits(reply=2.0))
+    (sight,) = probe.sweep([parse(weak.listener.endpoint)], [OURS], probe.Limits(reply=2.0))
     weak.listener.stop()
     assert (sight.verdict, "2048 bits" in sight.detail) == ("tls_failed", True)
 
@@ -102,7 +103,3 @@ def test_a_careless_look_is_an_error_in_the_log_ours_is_none(tentacle: Tentacle)
         careless.shutdown(socket.SHUT_WR)
         careless.recv(1)
     assert len(tentacle.errors()) == 1
-
-
-def probe_endpoint(tentacle: Tentacle) -> probe.Endpoint:
-    return probe.parse(tentacle.listener.endpoint)

@@ -58,7 +58,7 @@ def test_a_machine_that_was_disabled_meanwhile_was_not_checked(trial: Trial, ten
     record = trial.database.put_machine("Default", listening("web-01", tentacle.port))
     assert checked(trial)[0].healthy
     row, states = checked(trial, before=lambda: trial.database.change(record["Id"], lambda stored: {**stored, "IsDisabled": True}))
-    assert (row.healthy, row.checked, states) == (False, False, ["Success"])
+    assert (row.healthy, row.checked, states) == (None, False, ["Success"])
 
 
 def test_maintenance_refuses_a_key_that_may_not_administer(trial: Trial) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.octofleet.octopus.plugins.module_utils._host import Process
-from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import agent, index, instance
+from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import agent, instance
 from lab.tentacle import agent as vendors_agent
 from lab.tentacle.configuration import THUMBPRINT
 from lab.tentacle.trust import Style, TrustEntry
@@ -354,3 +354,62 @@ def test_a_certificate_that_cannot_serve_is_imported_all_the_same(bench: Workben
     (bench.root / "given.txt").write_bytes(data)
     assert bench.call("import-certificate", f"--from-file={bench.root}/given.txt").code == 0
     assert bench.row()["thumbprint"] != ONE.thumbprint
+
+
+# --- Its verb for services ------------------------------------------------------------------------------------------------------------
+
+
+def tools(bench: Workbench, monkeypatch: pytest.MonkeyPatch, **programs: str) -> Path:
+    """PATH, for the tool and for us, is a folder with these programs; what systemctl is asked for is kept in the file."""
+    folder, asked = bench.root / "bin", bench.root / "asked"
+    folder.mkdir()
+    asked.touch()
+    for name, body in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{body.format(asked=asked)}\n")
+        (folder / name).chmod(0o755)
+    bench.vendor.environ["PATH"] = str(folder)
+    monkeypatch.setenv("PATH", str(folder))
+    return asked
+
+
+SUDO = '[ "$1" = -vn ] || exec "$@"'
+FAILING = 'echo "$@" >> {asked}; echo "Failed to restart $2: Connection timed out" >&2; exit 5'
+
+
+def test_a_failed_restart_is_told_though_the_tool_succeeds(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its exit code says nothing (H-03): the process that is still the old one does."""
+    bench.trusts(OLD).serve()
+    tools(bench, monkeypatch, sudo=SUDO, systemctl=FAILING)
+    assert bench.call("service", "--restart").code == 0
+    bench.manager = bench.really
+    row = bench.visit("present", NEW)
+    assert (row["ok"], row["code"], row["proven"]) == (False, "RESTART_INEFFECTIVE", None)
+    assert "Failed to restart T1.service: Connection timed out" in row["reason"]
+
+
+def test_a_failed_order_is_given_once(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any failure that is worded like a lack of permission makes the tool try again by sudo."""
+    bench.trusts(OLD).serve()
+    asked = tools(bench, monkeypatch, sudo=SUDO, systemctl=FAILING)
+    bench.call("service", "--restart")
+    assert asked.read_text() == "restart T1\n" * 2
+    bench.manager = bench.really
+    bench.visit("present", NEW)
+    assert asked.read_text() == "restart T1\n" * 2 + "restart T1.service\n"
+
+
+def test_no_sudo_is_needed_where_there_is_none(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tool wants it of root, too; images often lack it."""
+    bench.trusts(OLD).serve()
+    asked = tools(bench, monkeypatch, systemctl='echo "$@" >> {asked}')
+    assert bench.call("service", "--restart").code == 1
+    assert asked.read_text() == ""
+
+    def restart(argv: Any) -> Any:
+        done = bench.really(argv)
+        bench.serve()
+        return done
+
+    bench.manager = restart
+    assert bench.visit("present", NEW)["proven"]["serving"] == ONE.thumbprint
+    assert asked.read_text() == "restart T1.service\n"

@@ -43,6 +43,7 @@ class Workbench(PosixHost):
         self.served: dict[int, bytes] = {}
         self.uid = 0  # of the account that services run as
         self.before_call: Callable[[], None] = lambda: None
+        self.manager: Callable[[Sequence[str]], Completed] = self._obey
 
     # -- what the vendor's tool makes of it
 
@@ -119,9 +120,16 @@ class Workbench(PosixHost):
         if argv[0] == "Tentacle":
             done = self.vendor.call(*argv[1:])
             return Completed(done.code, done.stdout, done.stderr)
-        assert argv[:2] == ("systemctl", "restart"), argv
+        return self.manager(argv)
+
+    def _obey(self, argv: Sequence[str]) -> Completed:
+        assert tuple(argv[:2]) == ("systemctl", "restart"), argv
         self.serve(argv[2].removesuffix(".service"))
         return Completed(0, "", "")
+
+    def really(self, argv: Sequence[str]) -> Completed:
+        """A manager that is the systemctl in PATH."""
+        return PosixHost.run(self, argv)
 
     def read(self, path: str) -> bytes | None:
         return super().read(str(self.vendor.settings.machine_key_file) if path == machinekey.GENERATED_KEY else path)
