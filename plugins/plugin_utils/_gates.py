@@ -127,7 +127,12 @@ class Gates:
             gate.allowed = False
             gate.lines.append(f"Not visited: {_some(self._frame.batch)}. {stop}")
             return gate
-        step = Expand(tuple(f"{host}/*" for host in self._frame.batch), self._at_once)
+        wanted, left = self._to_visit(facts)
+        if left:
+            gate.lines.append(f"Left behind: {_some(left)}.")
+        if not wanted:
+            return gate
+        step = Expand(tuple(f"{host}/*" for host in wanted), self._at_once)
         return self._permitted(gate, step, facts.to_trust())
 
     def _switch(self) -> Gate:
@@ -220,6 +225,12 @@ class Gates:
     @property
     def _at_once(self) -> int:
         return max(1, min(self._frame.forks, self._frame.away_at_most, len(self._frame.batch)))
+
+    def _to_visit(self, facts: Facts) -> tuple[list[str], list[str]]:
+        """The hosts of the batch, without those on which everything is left behind; and those."""
+        edges = {host: [edge for edge in facts.edges if edge.edge.host == host] for host in self._frame.batch}
+        left = [host for host, found in edges.items() if found and all(facts.is_left_behind(edge) for edge in found)]
+        return [host for host in edges if host not in left], left
 
     def _planned(self) -> tuple[Facts, plan.Plan]:
         made = plan.make_plan(

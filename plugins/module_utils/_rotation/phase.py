@@ -22,7 +22,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts 
     Switch,
     Verdict,
 )
-from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.rules import allowed
+from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.rules import allowed, roster_closed
 
 UNKNOWN, OLD_ONLY, STAGED, DUAL, PROVEN, MOVED, TRIMMED, NEW_ONLY = "U", "A", "B", "C", "D", "E", "F", "G"
 UNREACHABLE, LEFT_BEHIND, LOCKED_OUT, AMBIGUOUS = "X1", "X2", "X3", "X4"
@@ -111,8 +111,7 @@ def is_reached(facts: Facts) -> bool:
     return (
         is_switched(facts)
         and facts.old in facts.stored
-        and not facts.blockers
-        and not facts.unvisited
+        and roster_closed(facts, Switch()).holds
         and all(state_of(facts, edge) == NEW_ONLY for edge in facts.roster)
     )
 

@@ -26,6 +26,7 @@ _HEADER = b"==== RunAgentCommand ===="  # written at every log level
 _START_UP_BYTES = 1 << 18
 _TRUSTS = re.compile(r"Agent will trust Octopus Servers with the thumbprint: (.+)")
 _POLLS = re.compile(r"Agent will poll Octopus Server at (\S+) for subscription (\S+) expecting thumbprint (.+)")
+_OWN_PORT = re.compile(r"^((?:https|wss)://[^/]*):443(?=/|$)|^((?:http|ws)://[^/]*):80(?=/|$)")
 _TRUSTS_NOBODY = "The agent is not configured to trust any Octopus Servers."
 # What follows the trust in the start-up sequence (tentacle-cli.md 5.1): before it the list may not be complete.
 _COMPLETE = ("Agent listening on:", "Agent will not listen", "WorkspaceCleanerTask", "LivenessHeartbeatTask")
@@ -81,8 +82,8 @@ def _polls(entries: Sequence[trust.Entry]) -> FrozenSet[Tuple[str, str, str]]:
 
 
 def _place(address: str) -> str:
-    """The log adds a slash to an address that was stored without one."""
-    return address.rstrip("/").lower()
+    """The log has an address as .NET prints it: with a slash that was not stored, and without the port that its scheme has anyway."""
+    return _OWN_PORT.sub(r"\1\2", address.lower()).rstrip("/")
 
 
 def _since_start(host: Host, folder: str, pid: int) -> List[str]:

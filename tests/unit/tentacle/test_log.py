@@ -128,3 +128,16 @@ def test_a_polling_pin_counts_with_its_address_and_its_case(host: FakeHost) -> N
     assert pending(FOREIGN, "https://h:10943") == "no"
     assert pending(FOREIGN, "https://other:10943") == "yes"
     assert pending(FOREIGN.lower(), "https://h:10943") == "yes"
+
+
+@pytest.mark.parametrize(
+    ("stored", "logged"),
+    [
+        ("wss://octopus:443/OctopusComms", "wss://octopus/OctopusComms/"),
+        ("https://octopus:443", "https://octopus/"),
+        ("https://octopus:10943/", "https://octopus:10943/"),
+    ],
+)
+def test_an_address_is_the_same_without_the_port_that_its_scheme_has_anyway(stored: str, logged: str) -> None:
+    armed = log.Armed((FOREIGN,), frozenset([(log._place(logged), "poll://x/", FOREIGN)]))
+    assert log.restart_pending(armed, trust.parse(f"[{entry_json(FOREIGN, 2, stored, 'poll://x/')}]"), 0, 0) == log.NO
