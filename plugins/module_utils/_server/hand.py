@@ -22,7 +22,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._server.cli impo
 from ansible_collections.octofleet.octopus.plugins.module_utils._server.node import Copying, Imported, Keys, NodeKeys, Sealed
 from ansible_collections.octofleet.octopus.plugins.module_utils._server.store import Entry, Note, Store, note_of
 
-# ``args`` and whether they carry a secret, to the result of the module
+# ``args`` and whether they or the result carry a secret, to the result of the module
 Call = Callable[[Mapping[str, Any], bool], Mapping[str, Any]]
 
 
@@ -63,7 +63,7 @@ class RemoteKeys(Keys):
         return [_to_entry(row) for row in self._call({"verb": "entries"}, False)["entries"]]
 
     def inspect(self) -> Tuple[List[Entry], Sealed]:
-        found = self._call({"verb": "inspect"}, False)
+        found = self._call({"verb": "inspect"}, True)
         return [_to_entry(row) for row in found["entries"]], _to_sealed(found)
 
     def put(self, pfx: bytes, note: Note) -> None:
@@ -73,10 +73,10 @@ class RemoteKeys(Keys):
         self._call({"verb": "drop", "thumbprint": thumbprint}, False)
 
     def export(self) -> Sealed:
-        return _to_sealed(self._call({"verb": "export"}, False))
+        return _to_sealed(self._call({"verb": "export"}, True))
 
     def generate(self) -> Sealed:
-        return _to_sealed(self._call({"verb": "generate"}, False))
+        return _to_sealed(self._call({"verb": "generate"}, True))
 
     def replace(self, certificate: Sealed) -> Imported:
         found = self._call({"verb": "replace", "pfx": _encoded(certificate.pfx), "password": certificate.password.reveal()}, True)

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible import constants as C
 from ansible_collections.octofleet.octopus.plugins.action import octo_certificate
 from ansible_collections.octofleet.octopus.plugins.action.octo_certificate import ActionModule
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
@@ -25,7 +26,9 @@ HOST = {"inventory_hostname": "server-1"}
 def action_of(become: str | None = None, **connection: Any) -> ActionModule:
     made = ActionModule.__new__(ActionModule)
     plugin = SimpleNamespace(name=become) if become else None
-    made._connection = SimpleNamespace(become=plugin, transport="telnet", **connection)  # type: ignore[assignment]
+    shown = SimpleNamespace(no_log=False)
+    made._connection = SimpleNamespace(become=plugin, transport="telnet", _play_context=shown, **connection)  # type: ignore[assignment]
+    made._task = SimpleNamespace(action="octofleet.octopus.octo_certificate")  # type: ignore[assignment]
     return made
 
 
@@ -89,19 +92,26 @@ def test_a_way_without_standard_input_carries_no_secret(become: str | None, pipe
         action_of(become, has_pipelining=pipelining).call_with_secret("octofleet.octopus.octo_certificate", {}, dict(HOST))
 
 
+def test_debugging_would_show_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(C, "DEFAULT_DEBUG", True)
+    with pytest.raises(OctoError, match=r"ANSIBLE_DEBUG shows .* Nothing was done"):
+        action_of(has_pipelining=True).call_with_secret("octofleet.octopus.octo_certificate", {}, dict(HOST))
+
+
 def test_pipelining_is_forced_for_the_one_call_and_only_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     action = action_of("sudo", has_pipelining=True, is_pipelining_enabled=lambda _async: False, always_pipeline_modules=False)
     seen = []
 
     def execute(**_given: Any) -> dict[str, Any]:
-        seen.append((action._is_pipelining_enabled("new"), action._is_pipelining_enabled("old")))
+        shown = not action._connection._play_context.no_log
+        seen.append((action._is_pipelining_enabled("new"), action._is_pipelining_enabled("old"), shown))
         raise OctoError("the target is gone")
 
     monkeypatch.setattr(action, "_execute_module", execute)
     with pytest.raises(OctoError, match="gone"):
         action.call_with_secret("m", {}, dict(HOST))
-    assert seen == [(True, False)]
-    assert not action._secret_call
+    assert seen == [(True, False, False)]
+    assert (action._secret_call, action._connection._play_context.no_log) == (False, False)
 
 
 def test_a_broken_answer_of_a_call_with_keys_is_not_shown() -> None:
@@ -110,7 +120,7 @@ def test_a_broken_answer_of_a_call_with_keys_is_not_shown() -> None:
     def execute(_module: str, _args: Any, task_vars: Any) -> dict[str, Any]:  # noqa: ARG001  # core's signature
         return broken
 
-    keys = _keys.keys_of(SimpleNamespace(_execute_module=execute), {}, dict(HOST))  # type: ignore[arg-type]
+    keys = _keys.keys_of(SimpleNamespace(_execute_module=execute, call_with_secret=execute), {}, dict(HOST))  # type: ignore[arg-type]
     with pytest.raises(OctoError, match="MODULE FAILURE") as caught:
         keys.export()
     assert caught.value.evidence == {"rc": 1}

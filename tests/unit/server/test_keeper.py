@@ -255,9 +255,9 @@ def test_the_new_certificate_is_imported_and_read_back(staged: Desk) -> None:
     assert not staged.keeper().backed_up(OLD.thumbprint).changed
 
 
-def test_only_the_import_is_a_call_with_a_secret(staged: Desk) -> None:
+def test_what_holds_a_key_and_its_password_is_a_call_with_a_secret(staged: Desk) -> None:
     staged.keeper().active(NEW.thumbprint, OLD.thumbprint)
-    assert [(json.loads(args)["verb"], secret) for args, secret in staged.wire.sent] == [("entries", False), ("export", False), ("replace", True)]
+    assert [(json.loads(args)["verb"], secret) for args, secret in staged.wire.sent] == [("entries", False), ("export", True), ("replace", True)]
 
 
 def test_a_plan_imports_nothing_and_reads_no_key(staged: Desk) -> None:
