@@ -21,6 +21,7 @@ from lab.wire.listener import Listener
 from lab.wire.messages import request
 from lab.wire.poller import BackOff, Poller, PollingEntry
 from lab.wire.queue import RequestQueues
+from lab.wire.quirks import every_quirk
 
 TENTACLE, OLD, NEW = make_certificate(), make_certificate("Octopus Portal OLD"), make_certificate("Octopus Portal NEW")
 SUBSCRIPTION = "poll://bcdefghjklmnpqrstuvw/"
@@ -170,7 +171,7 @@ def test_the_back_off_is_scaled_and_can_be_flat() -> None:
 @contextlib.contextmanager
 def polling(port: int, thumbprints: list[str], log: Recorder, scale: float = 0.01, off: str = "") -> Iterator[list[Poller]]:
     entries = [PollingEntry(f"https://127.0.0.1:{port}/", thumbprint, SUBSCRIPTION) for thumbprint in thumbprints]
-    pollers = [Poller(entry, TENTACLE, log, scale, quirk=lambda name: name != off) for entry in entries]
+    pollers = [Poller(entry, TENTACLE, log, scale, quirk=lambda name: name != off and every_quirk(name)) for entry in entries]
     for poller in pollers:
         poller.start()
     try:
@@ -234,6 +235,11 @@ def test_quirks_of_the_pin_can_be_switched_off(log: Recorder) -> None:
         with polling(listener.port, [NEW.thumbprint], log, scale=1.0, off="mismatch_leaves_socket_open"):
             until(lambda: log.count("Retrying in") == 1)
             assert listener.wait_until_idle(5)
+
+
+def test_a_refused_loop_waits_longer_each_time(log: Recorder) -> None:
+    with listening(OLD, {TENTACLE.thumbprint}) as listener, polling(listener.port, [NEW.thumbprint], log):
+        until(lambda: log.count("Retrying in") > log.count("Retrying in 5.0 seconds"))
 
 
 def test_a_left_connection_ends_in_an_error_on_the_server(log: Recorder) -> None:

@@ -89,7 +89,7 @@ def test_an_entry_without_a_style_gets_one_at_the_start(target: Target) -> None:
 def test_a_stopped_service_is_stopped_whatever_the_manager_calls_it(target: Target) -> None:
     """An orderly end has exit code 143 or 0, at random (H-40): to systemd the one is a failure."""
     seen: set[str] = set()
-    for _round in range(40):
+    for _round in range(30):
         row = target.service("stopped")
         assert (row["ok"], row["service"]["pid"]) == (True, 0)
         seen.add(target.unit.show("ActiveState"))
