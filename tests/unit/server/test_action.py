@@ -77,9 +77,12 @@ def test_a_permit_for_anything_else_is_not(monkeypatch: pytest.MonkeyPatch, chan
 
 
 def test_without_a_permit_the_word_must_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    demand(monkeypatch, None, unguarded=True)
+    asked = {"hand": None, "application": "server", "state": "active", "permit": None, "unguarded": False}
+    asked |= {"thumbprint": NEW, "replaces": OLD, "backup_password": "secret"}
+    octo_certificate._refuse({**asked, "unguarded": True}, check=False)
+    octo_certificate._refuse(asked, check=True)
     with pytest.raises(OctoError, match=r"without a permit.*By hand.*unguarded: true"):
-        demand(monkeypatch, None)
+        octo_certificate._refuse(asked, check=False)
     with pytest.raises(OctoError, match="needs a permit"):
         demand(monkeypatch, {}, unguarded=True)
 
