@@ -49,7 +49,9 @@ class ActionModule(OctoAction):
             batch=max(1, params["batch_size"]),
             attempts=max(1, params["attempts"]),
         )
-        presented = sorted({sight.thumbprint or "" for sight in probe.sweep([endpoint.parse(place) for place in params["nodes"]])}) if machines else []
+        presented = (
+            sorted({sight.thumbprint or "" for sight in probe.sweep([endpoint.parse(place) for place in params["nodes"]])}) if machines else []
+        )
         check = HealthCheck(client, time.monotonic, time.sleep, limits)
         return {**_result_of(check.check(spaces, machines), check.tasks, client, params["fail"]), "presented": presented}
 

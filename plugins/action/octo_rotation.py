@@ -120,8 +120,8 @@ def _refuse(params: Mapping[str, Any], commit: bool, inventory: Inventory, task_
     if task_vars.get("ansible_limit"):
         # Under --limit a later play may find no host to report on, so this is no verdict but a failure (decisions 2).
         raise OctoError(
-            f"The rotation was started with --limit {task_vars['ansible_limit']}. It judges the whole fleet, and a part of the inventory would leave Tentacles out"
-            " silently. Nothing was changed by this step. Run it without --limit."
+            f"The rotation was started with --limit {task_vars['ansible_limit']}. It judges the whole fleet, and a part of the inventory would leave"
+            " Tentacles out silently. Nothing was changed by this step. Run it without --limit."
         )
     tags = [tag for tag in task_vars.get("ansible_run_tags") or () if tag != "all"]
     if tags:
@@ -134,7 +134,9 @@ def _refuse(params: Mapping[str, Any], commit: bool, inventory: Inventory, task_
         named = " and ".join(f"octopus_{name}" for name in wanted)
         raise OctoError(f"octopus_commit=true needs {named}. Run the playbook without octopus_commit: the plan prints the whole command.")
     if params["away_at_most"] < 1:
-        raise OctoError(f"octopus_away_at_most is {params['away_at_most']}; at least one Tentacle host has to be away at a time to restart its Tentacle.")
+        raise OctoError(
+            f"octopus_away_at_most is {params['away_at_most']}; at least one Tentacle host has to be away at a time to restart its Tentacle."
+        )
     if params["step"] not in ("open", "close") and not inventory.of(inventory.servers[0], "octopus_gate"):
         raise OctoError(
             f"The gate `{params['step']}` was reached without the gate that opens the rotation (--tags, --skip-tags or --start-at-task). Nothing was changed"
@@ -166,7 +168,7 @@ def _frame(params: Mapping[str, Any], commit: bool, inventory: Inventory, task_v
     opened = inventory.of(inventory.servers[0], "octopus_gate") or {}
     return Frame(
         inventory=inventory,
-        batch=[host for host in task_vars.get("ansible_play_batch") or []],
+        batch=list(task_vars.get("ansible_play_batch") or []),
         commit=commit,
         back=params["direction"] == "back",
         waves=params["waves"],

@@ -22,7 +22,9 @@ class ActionModule(OctoAction):
         if permit:
             step = STEP_OF.get(state)
             if step is None:
-                raise OctoError(f"octo_trust was given a permit with state={state}, which no rotation uses. Leave out `permit`, or use present or absent.")
+                raise OctoError(
+                    f"octo_trust was given a permit with state={state}, which no rotation uses. Leave out `permit`, or use present or absent."
+                )
             named = self.permitted(task_vars, permit, step)
             args["thumbprints"] = permit["thumbprints"]
             args["permit"] = {"step": step, "edges": named, "old": permit["old"], "new": permit["new"]}

@@ -20,7 +20,6 @@ import hashlib
 import os
 import pwd
 import re
-import secrets
 import shlex
 import shutil
 import signal
@@ -148,8 +147,8 @@ class Host(Protocol):
     def process(self, pid: int) -> Optional[Process]:
         """A running process; None if there is none of that id."""
 
-    def processes(self) -> List[Process]:
-        """All running processes."""
+    def processes(self, wanted: Optional[Callable[[Sequence[str]], bool]] = None) -> List[Process]:
+        """All running processes, or those whose arguments are ``wanted``: a host has hundreds, and a visit looks several times."""
 
     def environment_of(self, pid: int) -> Mapping[str, str]:
         """What a process was started with; empty if it may not be read."""
@@ -322,8 +321,7 @@ class PosixHost:
     def process(self, pid: int) -> Optional[Process]:
         folder = f"{self._proc}/{pid}"
         try:
-            with open(f"{folder}/cmdline", "rb") as file:
-                argv = [os.fsdecode(word) for word in file.read().split(b"\0")[:-1]]
+            argv = self._argv(pid)
             with open(f"{folder}/stat", "rb") as file:
                 fields = file.read().rpartition(b")")[2].split()
             uid = os.stat(folder).st_uid
@@ -333,9 +331,25 @@ class PosixHost:
             return None
         return Process(pid, int(fields[1]), uid, argv, self._since_boot(int(fields[19])))
 
-    def processes(self) -> List[Process]:
-        found = (self.process(int(name)) for name in self.names_in(self._proc) if name.isdigit())
+    def processes(self, wanted: Optional[Callable[[Sequence[str]], bool]] = None) -> List[Process]:
+        pids = [int(name) for name in self.names_in(self._proc) if name.isdigit()]
+        found = (self.process(pid) for pid in pids if wanted is None or self._is(wanted, pid))
         return [process for process in found if process is not None]
+
+    def _is(self, wanted: Callable[[Sequence[str]], bool], pid: int) -> bool:
+        try:
+            return wanted(self._argv(pid))
+        except OSError:  # ended meanwhile
+            return False
+
+    def _argv(self, pid: int) -> List[str]:
+        # Without a file object, which costs as much again as the reading does.
+        descriptor = os.open(f"{self._proc}/{pid}/cmdline", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            pieces = list(iter(lambda: os.read(descriptor, 1 << 16), b""))
+        finally:
+            os.close(descriptor)
+        return os.fsdecode(b"".join(pieces)).split("\0")[:-1]
 
     def environment_of(self, pid: int) -> Mapping[str, str]:
         try:
@@ -489,7 +503,7 @@ def _make_private_folders(folder: str) -> None:
 @contextlib.contextmanager
 def _beside(path: str) -> Iterator[str]:
     """The name for a temporary file in the same folder, gone afterwards whether it was used or not."""
-    temporary = f"{path}{OURS}{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    temporary = f"{path}{OURS}{os.getpid()}-{os.urandom(4).hex()}.tmp"
     try:
         yield temporary
     finally:

@@ -19,7 +19,7 @@ _WANTED = "A thumbprint is 40 hexadecimal digits, as the Octopus portal shows it
 
 def of_der(der: bytes) -> str:
     """The thumbprint of a DER-encoded certificate, in canonical spelling."""
-    return hashlib.sha1(der, usedforsecurity=False).hexdigest().upper() if _HAS_FLAG else hashlib.sha1(der).hexdigest().upper()  # noqa: S324
+    return hashlib.sha1(der, usedforsecurity=False).hexdigest().upper() if _HAS_FLAG else hashlib.sha1(der).hexdigest().upper()
 
 
 def is_canonical(text: str) -> bool:
@@ -39,7 +39,7 @@ def parse(text: str, what: str = "thumbprint") -> str:
     if not candidate:
         raise OctoError(f"The {what} is blank. {_WANTED}", value=text)
     if not is_canonical(candidate):
-        raise OctoError(f"The {what} {ascii(text)} is not a thumbprint. {_WANTED}", value=text)
+        raise OctoError(f"The {what} {text!a} is not a thumbprint. {_WANTED}", value=text)
     return candidate
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Mapping
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
@@ -51,8 +53,9 @@ class OctoAction(ActionBase):
             self._remove_tmp_path(self._connection._shell.tmpdir)  # type: ignore[no-untyped-call]
         return result
 
+    @abstractmethod
     def act(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        raise OctoError(f"{self._task.action} has nothing to do.")
+        """The task's result; raises OctoError with one sentence."""
 
     def module(self, task_vars: dict[str, Any], name: str | None = None, args: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Run the same-named module on the target with ``args`` (those of the task by default)."""

@@ -306,7 +306,9 @@ class Gates:
         missing = [pin for pin in (facts.old, facts.new) if not pin or pin not in facts.stored]
         if not missing:
             return ""
-        return f"The store does not hold both certificates, opened and with their keys (missing: {', '.join(pin or 'the new one' for pin in missing)})."
+        return (
+            f"The store does not hold both certificates, opened and with their keys (missing: {', '.join(pin or 'the new one' for pin in missing)})."
+        )
 
     def _nodes_to_restart(self, facts: Facts) -> list[str]:
         late = []
@@ -367,7 +369,7 @@ def words_of(facts: Facts) -> tuple[str, str]:
 
 def _aims() -> dict[str, Any]:
     """Nobody: a play is aimed at somebody only by a gate that says so."""
-    return {name: NOBODY for name in ("read", "prepare", "visit", "switch", "nodes", "verify", "remove")}
+    return dict.fromkeys(("read", "prepare", "visit", "switch", "nodes", "verify", "remove"), NOBODY)
 
 
 def _to_check(facts: Facts) -> list[str]:

@@ -58,10 +58,11 @@ class Inventory:
     def node_endpoint(self, host: str) -> str:
         return str(self.of(host, "octopus_node_endpoint") or fleet.address_of(str(self.of(host, "ansible_host") or host), NODE_PORT))
 
-    def visit(self, host: str) -> fleet.Visit:
+    def visits(self, host: str) -> list[fleet.Visit]:
+        """All of this run, the latest first; one that was skipped if there was none."""
         found = [self.of(host, name) for name in VISITS]
         made = [result for result in found if result and not result.get("skipped")]
-        return fleet.visit_of(host, made[0] if made else None, float(made[0].get("observed_at") or 0.0) if made else 0.0)
+        return [fleet.visit_of(host, result, float(result.get("observed_at") or 0.0)) for result in made] or [fleet.visit_of(host, None, 0.0)]
 
     def _addresses(self, host: str) -> Iterable[str]:
         yield from (str(address) for address in self.of(host, "octopus_addresses") or ())
@@ -86,7 +87,9 @@ class Asked:
 class Survey:
     """One look at everything. ``keys`` is the first Server node; ``password`` opens its store, and without it no key is used."""
 
-    def __init__(self, client: OctopusClient, inventory: Inventory, asked: Asked, keys: Keys | None, password: Secret | None, reads_database: bool) -> None:
+    def __init__(
+        self, client: OctopusClient, inventory: Inventory, asked: Asked, keys: Keys | None, password: Secret | None, reads_database: bool
+    ) -> None:
         self._client = client
         self._inventory = inventory
         self._asked = asked
@@ -110,7 +113,7 @@ class Survey:
         listed = [node.name for node in self._client.nodes()]
         named = {host: str(self._inventory.of(host, "octopus_node_name") or "") for host in self._inventory.servers}
         if len(listed) == 1 and len(named) == 1 and not any(named.values()):
-            named = {host: listed[0] for host in named}
+            named = dict.fromkeys(named, listed[0])
         places = {name or host: self._inventory.node_endpoint(host) for host, name in named.items()}
         at = time.monotonic()
         sights = probe.sweep([endpoints.parse(place, name) for name, place in places.items()])
@@ -179,7 +182,13 @@ class Survey:
 
     @cached_property
     def visits(self) -> list[fleet.Visit]:
-        return [self._inventory.visit(host) for host in self._inventory.tentacles]
+        """The latest of each host. A machine under two names is read as its latest visit found it, under whichever name that was."""
+        made = {host: self._inventory.visits(host) for host in self._inventory.tentacles}
+        latest: dict[tuple[str, str, int, int], fleet.Visit] = {}
+        for visits in made.values():
+            for life in _lives(visits):
+                latest[life] = max(latest.get(life, visits[0]), visits[0], key=lambda visit: visit.at)
+        return [max([visits[0], *(latest[life] for life in _lives(visits))], key=lambda visit: visit.at).under(host) for host, visits in made.items()]
 
     @cached_property
     def _matrix(self) -> tuple[float, list[dict[str, Any]]]:
@@ -194,16 +203,15 @@ class Survey:
         at = time.monotonic()
         sights = probe.sweep([endpoints.parse(place, place) for place in places], callers)
         return at, [
-            {"endpoint": sight.endpoint.name, "identity": sight.identity, "verdict": sight.verdict, "thumbprint": sight.thumbprint} for sight in sights
+            {"endpoint": sight.endpoint.name, "identity": sight.identity, "verdict": sight.verdict, "thumbprint": sight.thumbprint}
+            for sight in sights
         ]
 
     @cached_property
     def roster(self) -> Roster:
         _at, sights = self._matrix
         presented = {sight["endpoint"]: sight["thumbprint"] for sight in sights if sight["thumbprint"]}
-        return build_roster(
-            self._records, self.visits, self._inventory.hosts(), ours=self._ours, presented=presented, same_place=self._same_place
-        )
+        return build_roster(self._records, self.visits, self._inventory.hosts(), ours=self._ours, presented=presented, same_place=self._same_place)
 
     @cached_property
     def facts(self) -> Facts:
@@ -215,7 +223,9 @@ class Survey:
             new=self.choice.new,
             db=self.database,
             nodes=self.nodes,
-            edges=tuple(EdgeFacts(edge, seen[edge.name], next((busy[one.id] for one in edge.records if one.id in busy), None)) for edge in self.roster.edges),
+            edges=tuple(
+                EdgeFacts(edge, seen[edge.name], next((busy[one.id] for one in edge.records if one.id in busy), None)) for edge in self.roster.edges
+            ),
             now=time.monotonic(),
             hosts=frozenset(self._inventory.tentacles),
             blockers=self.roster.blockers,
@@ -270,11 +280,7 @@ class Survey:
         at = float(result.get("observed_at") or 0.0)
         # Both when the check began and now, so that it counts for the certificate that the machines were reached with.
         presented = frozenset(node.presents or "" for node in self.nodes) | frozenset(result.get("presented") or ())
-        return {
-            row["id"]: evidence.Health(_status(row), at, presented)
-            for row in result.get("machines") or ()
-            if row.get("healthy") is not None
-        }
+        return {row["id"]: evidence.Health(_status(row), at, presented) for row in result.get("machines") or () if row.get("healthy") is not None}
 
     @cached_property
     def _busy(self) -> dict[str, str]:
@@ -311,6 +317,12 @@ class Survey:
     def _earlier_result(self, name: str) -> Mapping[str, Any]:
         found = self._inventory.of(self._inventory.servers[0], name)
         return found if isinstance(found, Mapping) else {}
+
+
+def _lives(visits: Iterable[fleet.Visit]) -> list[tuple[str, str, int, int]]:
+    """The processes that the visits of one host met: no two machines have one in common, to the microsecond of its start."""
+    instances = [instance for visit in visits for instance in visit.instances if instance.pid and instance.started_monotonic_us]
+    return [(instance.name, instance.configuration, instance.pid, instance.started_monotonic_us) for instance in instances]
 
 
 def _status(row: Mapping[str, Any]) -> str:

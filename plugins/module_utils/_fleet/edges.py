@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
@@ -123,6 +123,10 @@ class Visit:
     instances: Tuple[Instance, ...] = ()
     reason: str = ""
     at: float = 0.0
+
+    def under(self, host: str) -> Visit:
+        """The same visit, for another inventory name of the machine."""
+        return self if host == self.host else replace(self, host=host, instances=tuple(replace(one, host=host) for one in self.instances))
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,9 @@ class Permit(NamedTuple):
     def is_strange_to(self, name: str, entries: trust.Entries) -> bool:
         """Whether the instance is another Server's: named by "*" only, before a first visit, and trusting neither certificate."""
         ours = {self.old, self.new}
-        return self.old is not None and name.lower() not in {edge.lower() for edge in self.edges} and not ours & {entry.canonical for entry in entries}
+        return (
+            self.old is not None and name.lower() not in {edge.lower() for edge in self.edges} and not ours & {entry.canonical for entry in entries}
+        )
 
 
 class Limits(NamedTuple):

@@ -120,7 +120,7 @@ def test_pipelining_is_forced_for_the_one_call_and_only_for_it(monkeypatch: pyte
 def test_a_broken_answer_of_a_call_with_keys_is_not_shown() -> None:
     broken = {"failed": True, "msg": "MODULE FAILURE", "rc": 1, "module_stdout": "half a PFX", "module_stderr": "its password"}
 
-    def execute(_module: str, _args: Any, task_vars: Any) -> dict[str, Any]:  # noqa: ARG001  # core's signature
+    def execute(_module: str, _args: Any, task_vars: Any) -> dict[str, Any]:  # core's signature
         return broken
 
     keys = _keys.keys_of(SimpleNamespace(_execute_module=execute, call_with_secret=execute), {}, dict(HOST))  # type: ignore[arg-type]

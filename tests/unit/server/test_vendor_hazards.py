@@ -40,7 +40,11 @@ class Controller(PosixHost):
         self.trial = trial
 
     def run(
-        self, argv: Sequence[str], stdin: bytes | None = None, env: Mapping[str, str] | None = None, timeout: float = 120.0,
+        self,
+        argv: Sequence[str],
+        stdin: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 120.0,
         inherit_fds: Sequence[int] = (),
     ) -> Completed:
         return Completed(*self.trial.cli(*argv[1:], instance=None))

@@ -42,10 +42,10 @@ class Vendor(PosixHost):
     def run(
         self,
         argv: Sequence[str],
-        stdin: bytes | None = None,  # noqa: ARG002  # the port's signature
-        env: Mapping[str, str] | None = None,  # noqa: ARG002
-        timeout: float = 120.0,  # noqa: ARG002
-        inherit_fds: Sequence[int] = (),  # noqa: ARG002
+        stdin: bytes | None = None,  # the port's signature
+        env: Mapping[str, str] | None = None,
+        timeout: float = 120.0,
+        inherit_fds: Sequence[int] = (),
     ) -> Completed:
         argv = list(argv)
         self.calls.append(argv)

@@ -124,9 +124,14 @@ def test_a_pin_is_removed_as_it_is_spelled(bench: Workbench) -> None:
     assert bench.pins() == [FOREIGN]
 
 
-@pytest.mark.parametrize(("state", "by_hand"), [
-    ("absent", [f"--remove-trust={OLD}"]), ("exact", ["--reset-trust", f"--trust={FOREIGN}"]),
-], ids=["remove", "reset"])
+@pytest.mark.parametrize(
+    ("state", "by_hand"),
+    [
+        ("absent", [f"--remove-trust={OLD}"]),
+        ("exact", ["--reset-trust", f"--trust={FOREIGN}"]),
+    ],
+    ids=["remove", "reset"],
+)
 def test_a_polling_entry_is_never_taken_along(bench: Workbench, state: str, by_hand: list[str]) -> None:
     """The verb that a person would reach for takes the polling entry and its subscription id with it (H-07)."""
     bench.trusts(OLD, FOREIGN, POLLING).serve()
@@ -190,12 +195,16 @@ def test_two_subscriptions_at_one_address_are_two(bench: Workbench) -> None:
 # --- Which instance it means ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("words", "name", "alone", "here"), [
-    (["--instance", "-odd"], "-odd", False, False),
-    (["--instance="], "T1", True, False),
-    ([], "T1", True, False),
-    ([], "T1", False, True),
-], ids=["dash", "blank", "only", "folder"])
+@pytest.mark.parametrize(
+    ("words", "name", "alone", "here"),
+    [
+        (["--instance", "-odd"], "-odd", False, False),
+        (["--instance="], "T1", True, False),
+        ([], "T1", True, False),
+        ([], "T1", False, True),
+    ],
+    ids=["dash", "blank", "only", "folder"],
+)
 def test_whose_configuration_a_command_may_write(bench: Workbench, words: list[str], name: str, alone: bool, here: bool) -> None:
     """What the tool makes of odd arguments and folders is what we wait for before we write (decision 29)."""
     if not alone:
@@ -345,9 +354,14 @@ def test_an_agent_without_an_identity_is_not_restarted(bench: Workbench, monkeyp
     assert bench.vendor.configuration().thumbprint not in (None, ONE.thumbprint)
 
 
-@pytest.mark.parametrize("data", [
-    base64.b64encode(make_certificate("bare").der), base64.b64encode(to_pfx(make_certificate("weak", 1024), None)),
-], ids=["keyless", "weak"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        base64.b64encode(make_certificate("bare").der),
+        base64.b64encode(to_pfx(make_certificate("weak", 1024), None)),
+    ],
+    ids=["keyless", "weak"],
+)
 def test_a_certificate_that_cannot_serve_is_imported_all_the_same(bench: Workbench, data: bytes) -> None:
     """Its thumbprint in the row is not the one on the wire, which the gate refuses (rules.is_itself)."""
     bench.trusts(OLD).serve()

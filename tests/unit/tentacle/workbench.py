@@ -112,7 +112,11 @@ class Workbench(PosixHost):
     # -- the Host port
 
     def run(
-        self, argv: Sequence[str], stdin: bytes | None = None, env: Mapping[str, str] | None = None, timeout: float = 120.0,
+        self,
+        argv: Sequence[str],
+        stdin: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 120.0,
         inherit_fds: Sequence[int] = (),
     ) -> Completed:
         self.calls.append(list(argv))
