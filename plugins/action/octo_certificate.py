@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping
-from typing import Any, ContextManager
+from contextlib import AbstractContextManager
+from typing import Any
 
 from ansible_collections.octofleet.octopus.plugins.module_utils import _certificate, _thumbprint
 from ansible_collections.octofleet.octopus.plugins.module_utils._certificate import Identity
@@ -44,7 +45,7 @@ class ActionModule(SecretCalls, OctoAction):
             outcome = self._outcome(keeper, params, old or "", new)
         return _result_of(params, outcome)
 
-    def _alone(self, params: Mapping[str, Any], task_vars: Mapping[str, Any]) -> ContextManager[Any]:
+    def _alone(self, params: Mapping[str, Any], task_vars: Mapping[str, Any]) -> AbstractContextManager[Any]:
         """One task at a time, from the reading of the store to the end (decisions 29).
 
         A killed run leaves workers that go on making and importing; the next one, started at once, must find what they make, not make it again.

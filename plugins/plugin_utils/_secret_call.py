@@ -42,7 +42,7 @@ class SecretCalls(ActionBase):
                 f"{self._task.action} has to exchange a one-use password with {host} on standard input and output, so that no file holds it,"
                 f" but {means} cannot carry it (no pipelining). Use ssh or local, with sudo."
             )
-        if C.DEFAULT_DEBUG:
+        if C.DEFAULT_DEBUG:  # type: ignore[attr-defined]
             raise OctoError(
                 f"{self._task.action} has to exchange a one-use password with {host}, and ANSIBLE_DEBUG shows and logs whatever modules are given and answer."
                 " Nothing was done. Run without ANSIBLE_DEBUG; -vvvv shows nothing secret."
