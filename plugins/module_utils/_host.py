@@ -34,6 +34,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._errors import O
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import redact
 
 OURS = ".octofleet-"  # in the name of every file that we put beside another one
+_PRIVATE = "octofleet-private-"  # begins the name of every private folder
 
 
 class Clock(NamedTuple):
@@ -139,7 +140,7 @@ class Host(Protocol):
         """Remove a file or folder with all it holds; nothing to remove is not an error."""
 
     def private_folder(self) -> ContextManager[str]:
-        """A fresh 0700 folder that is gone afterwards."""
+        """A fresh 0700 folder that is gone afterwards; after kill -9 the next one to be made takes it away."""
 
     def service(self, unit: str) -> Service:
         """The service as it is now."""
@@ -291,11 +292,17 @@ class PosixHost:
 
     @contextlib.contextmanager
     def private_folder(self) -> Iterator[str]:
-        folder = tempfile.mkdtemp(prefix="octofleet-")
+        parent = tempfile.gettempdir()
+        with self.exclusively(parent):  # nobody sweeps a folder between its making and its lock
+            _sweep_private_folders(parent)
+            folder = tempfile.mkdtemp(prefix=_PRIVATE, dir=parent)
+            held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            _lock(held)
         try:
             yield folder
         finally:
             self.remove(folder)
+            os.close(held)
 
     def service(self, unit: str) -> Service:
         try:
@@ -498,6 +505,20 @@ def _make_private_folders(folder: str) -> None:
         _make_private_folders(os.path.dirname(folder))
         with contextlib.suppress(FileExistsError):
             os.mkdir(folder, 0o700)
+
+
+def _sweep_private_folders(parent: str) -> None:
+    """Those of killed runs: nobody holds their lock. They may hold a PFX whose one-use password stood in a process list."""
+    for name in os.listdir(parent):
+        if not name.startswith(_PRIVATE):
+            continue
+        try:
+            descriptor = os.open(os.path.join(parent, name), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:  # of another account, or gone meanwhile
+            continue
+        if os.fstat(descriptor).st_uid == os.geteuid() and _lock(descriptor):
+            shutil.rmtree(os.path.join(parent, name), ignore_errors=True)
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

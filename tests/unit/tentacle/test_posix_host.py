@@ -12,6 +12,7 @@ import signal
 import socket
 import stat
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -201,6 +202,21 @@ def test_a_vendor_command_that_outlives_us_still_holds_the_lock(host: PosixHost,
     child.communicate()
     with host.exclusively(path, wait=0.1):
         pass
+
+
+def test_the_private_folder_of_a_killed_run_is_taken_away_by_the_next(host: PosixHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left, other, linked = (tmp_path / name for name in ("octofleet-private-left", "somebody-elses", "octofleet-private-link"))
+    left.mkdir(0o700)
+    other.mkdir()
+    (left / "certificate.pfx").write_bytes(b"sealed")
+    linked.symlink_to(other)
+    with host.private_folder() as first:
+        assert not left.exists()
+        with host.private_folder() as second:
+            assert Path(first).is_dir()
+            assert first != second
+    assert (Path(first).exists(), other.exists(), linked.exists()) == (False, True, True)
 
 
 def test_a_lock_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
