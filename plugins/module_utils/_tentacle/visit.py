@@ -166,6 +166,7 @@ class _TrustVisit:
         if restart:
             refuse_unready(self.seen, self.task.limits.allow_upgrade)
             self._refuse_to_drop(wanted)
+            self._refuse_to_become_another()
         if self.task.limits.check:
             self.after, self.restarted = wanted, restart
             return
@@ -221,10 +222,11 @@ class _TrustVisit:
         return {pin.strip().upper() for pin in self.seen.armed.pins} if self.seen.armed else set()
 
     def _dropped(self, wanted: trust.Entries) -> List[str]:
-        """What only the running process still trusts, and nobody asks to remove now."""
+        """What only the running process still trusts, and nobody asks to remove now; a pin that is no thumbprint lets nobody in."""
         wish = self.task.wish
         asked = {text.upper() for text in (wish.thumbprints if wish.state == "absent" else wish.forget)}
-        return sorted(self._in_process() - {entry.thumbprint.strip().upper() for entry in wanted} - asked)
+        effective = {pin for pin in self._in_process() if _thumbprint.is_canonical(pin)}
+        return sorted(effective - {entry.thumbprint.strip().upper() for entry in wanted} - asked)
 
     def _refuse_to_drop(self, wanted: trust.Entries) -> None:
         """A restart makes removals of others effective, too: a pin that only the running process has is lost by it."""
@@ -236,6 +238,21 @@ class _TrustVisit:
                 "(octofleet.octopus.octo_trust state=present), or, if its Server is gone, set unguarded=true.",
                 code="RESTART_DROPS_PIN",
                 pins=lost,
+            )
+
+    def _refuse_to_become_another(self) -> None:
+        """A certificate that was replaced on the disk is served from the restart on, and who has the old one on record then refuses the Tentacle."""
+        target = target_of(self.hands, self.seen, self.installation, self.task.limits.timeout)
+        expected = self.seen.thumbprint or ""
+        served = service.serving(self.hands, target.endpoint) if target.endpoint and not self.task.unguarded else None
+        if served and not _thumbprint.same(served, expected):
+            raise OctoError(
+                f"The running process of {self.seen.subject.instance} presents {served}, but {self.seen.settings.path} has {expected}: a restart "
+                "would make that certificate effective, and Servers that have the other one on record would refuse this Tentacle. Nothing was "
+                "changed. Restore the certificate; or restart the Tentacle by hand (octofleet.octopus.octo_service state=restarted) when the "
+                "record is to follow.",
+                code="IDENTITY_CHANGED",
+                presents=served,
             )
 
     def _look_again(self) -> None:

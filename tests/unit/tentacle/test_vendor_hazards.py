@@ -264,13 +264,14 @@ def test_a_home_meant_for_another_file_moves_ours(bench: Workbench) -> None:
 
 
 @pytest.mark.parametrize("words", [(), ("--export-pfx=",)], ids=["new", "blank"])
-def test_an_identity_that_was_replaced_shows(bench: Workbench, words: tuple[str, ...]) -> None:
-    """Row and wire differ until the restart, and the gate asks for both to be the recorded one (rules.is_itself)."""
+def test_an_identity_that_was_replaced_is_not_restarted_into(bench: Workbench, words: tuple[str, ...]) -> None:
+    """The new one would be served from our restart on, and the Server that has the old one on record refuses it."""
     bench.trusts(OLD).serve()
     assert bench.row()["thumbprint"] == ONE.thumbprint
     assert bench.call("new-certificate", *words).code == 0
     assert bench.row()["thumbprint"] != ONE.thumbprint
-    assert bench.served[10933] == ONE.der
+    row = bench.visit("present", NEW)
+    assert (row["code"], bench.pins(), bench.orders()) == ("IDENTITY_CHANGED", [OLD], [])
 
 
 def test_an_import_of_the_same_certificate_beside_us_is_kept(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,11 +364,13 @@ def test_an_agent_without_an_identity_is_not_restarted(bench: Workbench, monkeyp
     ids=["keyless", "weak"],
 )
 def test_a_certificate_that_cannot_serve_is_imported_all_the_same(bench: Workbench, data: bytes) -> None:
-    """Its thumbprint in the row is not the one on the wire, which the gate refuses (rules.is_itself)."""
+    """No agent would listen with it, so the one that runs is left to run."""
     bench.trusts(OLD).serve()
     (bench.root / "given.txt").write_bytes(data)
     assert bench.call("import-certificate", f"--from-file={bench.root}/given.txt").code == 0
     assert bench.row()["thumbprint"] != ONE.thumbprint
+    row = bench.visit("present", NEW)
+    assert (row["code"], bench.pins(), bench.orders()) == ("IDENTITY_CHANGED", [OLD], [])
 
 
 # --- Its verb for services ------------------------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ def test_a_pin_is_added_taken_over_and_proved(world: World, tentacle: Tentacle) 
     assert row["proven"] == {"serving": row["thumbprint"], "pid": tentacle.pid, "started_at": "then"}
     assert tentacle.pid > old
     assert world.orders() == [RESTART]
-    assert world.looks == [("127.0.0.1", PORT)]
+    assert world.looks == [("127.0.0.1", PORT)] * 2  # the old process and the new one
     backup, written = world.host.writes
     assert backup.startswith("/srv/T1/tentacle.config.octofleet-T1-")
     assert written == tentacle.path
@@ -309,7 +309,7 @@ def test_a_slow_start_is_waited_for(world: World, tentacle: Tentacle) -> None:
 
     tentacle.obeys = restart
     assert visited(world, PRESENT)["ok"]
-    assert len(world.looks) == 32
+    assert len(world.looks) == 33
 
 
 @pytest.mark.parametrize(("certificates", "limits", "seconds"), [(0, Limits(), 15), (100, Limits(), 47.5), (0, Limits(timeout=3), 3)])

@@ -102,7 +102,7 @@ class Workbench(PosixHost):
 
     def visit(self, state: str, *thumbprints: str, forget: Sequence[str] = (), **task: Any) -> instance.Row:
         wish = trust.Wish(state, thumbprints, tuple(forget))
-        (row,) = visit.trust_rows(self.hands, visit.TrustTask("T1", wish, unguarded=True, **task), self.installation)
+        (row,) = visit.trust_rows(self.hands, visit.TrustTask("T1", wish, unguarded=state != "present", **task), self.installation)
         return row
 
     def orders(self) -> list[str]:
@@ -144,8 +144,8 @@ class Workbench(PosixHost):
     def process(self, pid: int) -> Process | None:
         return self.table.get(pid)
 
-    def processes(self) -> list[Process]:
-        return list(self.table.values())
+    def processes(self, wanted: Callable[[Sequence[str]], bool] | None = None) -> list[Process]:
+        return [process for process in self.table.values() if wanted is None or wanted(process.argv)]
 
     def account(self, user: str) -> Account | None:
         return Account(self.uid, str(self.vendor.settings.home))
