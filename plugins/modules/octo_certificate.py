@@ -18,6 +18,10 @@ description:
   - The user's passwords stay on the controller. The vendor's tool, which takes a password on its command line only, gets a one-use password
     for a file in a private folder that is gone afterwards.
   - No node is restarted. Until a node is, it presents the certificate that it loaded at its start.
+  - One task at a time works on a store, seen from one controller. A second one, such as that of a run beside the workers that a killed run left,
+    waits as long as O(timeout) says and is then refused.
+  - Refused under E(ANSIBLE_DEBUG), which shows whatever modules are given and answer, unless nothing secret has to travel. C(-vvvv) shows nothing
+    secret.
 options:
   application:
     description: Whose certificate. V(tentacle) is refused in this version.

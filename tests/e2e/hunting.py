@@ -95,7 +95,7 @@ def _hex(label: str, data: bytes) -> dict[str, bytes]:
 
 def _base64(label: str, data: bytes) -> dict[str, bytes]:
     """However far within something larger the bytes begin; what depends on their neighbours is left out."""
-    found = {}
+    found: dict[str, bytes] = {}
     for before in range(3):
         encoded = base64.b64encode(bytes(before) + data).rstrip(b"=")
         inner = encoded[(0, 2, 3)[before] : len(encoded) - bool((before + len(data)) % 3)]
