@@ -97,5 +97,3 @@ def play(fleet: Any, playbook: str, *arguments: str, variables: Mapping[str, Any
 
 def commit(fleet: Any, retire: str, *arguments: str, playbook: str = ROTATE, env: Mapping[str, str] | None = None, **variables: Any) -> Play:
     return play(fleet, playbook, *arguments, variables={"octopus_retire": retire, "octopus_commit": True, **variables}, env=env)
-
-

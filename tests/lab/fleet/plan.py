@@ -179,7 +179,7 @@ class Plan:
 
     def make_polling(self, tentacle: Tentacle) -> None:
         """One entry for each node, one subscription (octopus-server.md 2.5)."""
-        subscription = f"poll://{''.join(secrets.choice('bcdefghjkmnpqrstvwxyz23456789') for _ in range(20))}/"
+        subscription = f"poll://{''.join(secrets.choice('bcdefghjkmnpqrstvwxyz23456789') for _each in range(20))}/"
         tentacle.polling = True
         tentacle.trust = [Trust(style=Style.TentacleActive, address=node.comms, subscription_id=subscription) for node in self.servers[0].nodes]
 

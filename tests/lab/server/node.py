@@ -109,7 +109,7 @@ class Node:
         tasks.end_those_of(self._name)
         api = Api(self.database, tasks, settings, self._name, self._loaded, lambda *asked: self._contacts().ask(*asked))
         self._rest = RestServer((instance.address, instance.web_port), api, self.log.write)
-        health = Health(self.database, tasks, lambda *asked: self._contacts()(*asked), settings)
+        health = Health(self.database, tasks, self._contact, settings)
         self._engine = Engine(self.database, tasks, health, self._name, settings.time_scale, self.log.write, self._each_turn)
 
     @property
@@ -135,6 +135,9 @@ class Node:
 
     def _contacts(self) -> Contacts:
         return Contacts(self._keypair, self._queues, self._settings, self.log)
+
+    def _contact(self, endpoint: Mapping[str, Any], seconds: float) -> Attempt:
+        return self._contacts()(endpoint, seconds)
 
     def _loaded(self) -> Certificate:
         return self.database.certificate(self._keypair.thumbprint)

@@ -189,4 +189,4 @@ def _is_thumbprint(text: str) -> bool:
 def _new_subscription() -> str:
     import secrets
 
-    return f"poll://{''.join(secrets.choice(_SUBSCRIPTION_ALPHABET) for _ in range(_SUBSCRIPTION_LENGTH))}/"
+    return f"poll://{''.join(secrets.choice(_SUBSCRIPTION_ALPHABET) for _each in range(_SUBSCRIPTION_LENGTH))}/"

@@ -121,7 +121,7 @@ def test_a_wrong_pin_is_one_attempt_and_an_error_on_both_sides(log: Recorder, sp
 def test_a_closed_port_and_a_port_that_is_no_listener(log: Recorder) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        closing = threading.Thread(target=lambda: server.accept()[0].close())
+        closing = threading.Thread(target=lambda: server.accept()[0].close())  # pylint: disable=unnecessary-lambda
         closing.start()
         first, _ignored = quick(port, OLD, TENTACLE.thumbprint, log, tries=1)
         closing.join(5)

@@ -6,10 +6,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from lab.fleet import naive
 from lab.fleet.builder import Fleet
 from lab.fleet.spec import FleetSpec
 from lab.waiting import until
+
+
+def accepted(fleet: Fleet) -> int:
+    """How often the node was accepted by the first Tentacle so far."""
+    count: int = fleet.witness.report().edges["node-1 web-01/Tentacle-web-01"]["samples"]["ok"]
+    return count
+
+
+def more_than(fleet: Fleet, before: int) -> bool:
+    return accepted(fleet) > before
 
 
 def test_the_naive_order_locks_every_tentacle_out_and_the_witness_says_for_how_long() -> None:
@@ -28,9 +40,9 @@ def test_restarts_that_are_ordered_are_away_and_no_lock_out() -> None:
     with Fleet(FleetSpec(tentacles=2)) as fleet:
         fleet.start_witness()
         for host in ("web-01", "web-02", "node-1"):
-            samples = fleet.witness.report().edges["node-1 web-01/Tentacle-web-01"]["samples"]["ok"]
+            before = accepted(fleet)
             fleet.unit(host).restart()
-            until(lambda before=samples: fleet.witness.report().edges["node-1 web-01/Tentacle-web-01"]["samples"]["ok"] > before, 20, every=0.1)  # type: ignore[misc]
+            until(partial(more_than, fleet, before), 20, every=0.1)
         report = fleet.stop_witness()
     assert report.failures == ()
     assert report.refused_seconds == 0
