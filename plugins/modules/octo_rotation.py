@@ -82,7 +82,10 @@ options:
     type: int
     default: 20
   busy:
-    description: What to do with a Tentacle that runs a task.
+    description:
+      - What to do with a Tentacle that runs a task. A restart cuts calls in flight at once.
+      - V(wait) waits for it; V(skip) leaves it out and goes on with the others, so that the switch is refused until a later run has visited it;
+        V(refuse) ends the run before anything is touched, and does not visit a wave in which a task has begun meanwhile.
     type: str
     choices: [wait, skip, refuse]
     default: wait

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.fleet.builder import Fleet
+from lab.fleet.plan import MAIN
 from lab.fleet.processes import birth
 
 # What a running fleet, a witness and a playbook write of themselves.
@@ -57,7 +58,8 @@ def processes(fleet: Fleet) -> dict[str, tuple[int, int | None]]:
 def pins(fleet: Fleet, host: str) -> list[str]:
     """What a listening Tentacle's configuration trusts of the main Server, as spelled, each as often as it stands there."""
     tentacle = fleet.tentacle(host)
-    others = {trust.thumbprint or fleet.plan.server(trust.server).certificate.thumbprint for trust in tentacle.trust if trust.server != "octopus"}
+    foreign = [trust for trust in tentacle.trust if trust.thumbprint or trust.server != MAIN]
+    others = {trust.thumbprint or fleet.plan.server(trust.server).certificate.thumbprint for trust in foreign}
     return sorted(entry.thumbprint for entry in fleet.trust(host, tentacle.instance) if entry.thumbprint not in others)
 
 
