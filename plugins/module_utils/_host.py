@@ -31,7 +31,6 @@ import time
 from typing import IO, Callable, ContextManager, Dict, Iterator, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
-from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import redact
 
 OURS = ".octofleet-"  # in the name of every file that we put beside another one
 _PRIVATE = "octofleet-private-"  # begins the name of every private folder
@@ -211,13 +210,13 @@ class PosixHost:
                     start_new_session=True,
                 )
             except OSError as error:
-                raise OctoError(f"{argv[0]} could not be started: {error.strerror}.", code="EXECUTABLE_MISSING", argv=redact(argv)) from error
+                raise OctoError(f"{argv[0]} could not be started: {error.strerror}.", code="EXECUTABLE_MISSING", argv=_shown(argv)) from error
             try:
                 process.communicate(stdin, timeout)
             except subprocess.TimeoutExpired:
                 _end_group(process)
                 raise OctoError(
-                    f"{argv[0]} did not end within {timeout:g} seconds and was ended.", code="TIMEOUT", argv=redact(argv), stderr=_text(stderr)
+                    f"{argv[0]} did not end within {timeout:g} seconds and was ended.", code="TIMEOUT", argv=_shown(argv), stderr=_text(stderr)
                 ) from None
             return Completed(process.returncode, _text(stdout), _text(stderr))
 
@@ -472,6 +471,13 @@ class PosixHost:
 def iso(wall_ns: int) -> str:
     """A time of day for people, in UTC."""
     return datetime.datetime.fromtimestamp(wall_ns // 1000 / 1e6, datetime.timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _shown(argv: Sequence[str]) -> List[str]:
+    """For an error only, so what it takes is not loaded by the visits that go well."""
+    from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import redact
+
+    return redact(argv)
 
 
 def _scrubbed_environment() -> Dict[str, str]:

@@ -74,7 +74,7 @@ def command_of(argv: Sequence[str]) -> Optional[Command]:
 def commands_at_work(host: Host, subject: Subject, home: str) -> List[Process]:
     """Vendor processes that may write this configuration: any verb but the agent's; where it is not clear for which, any (decisions 29)."""
     found = []
-    for process in host.processes():
+    for process in host.processes(_is_vendors):
         command = command_of(process.argv)
         if command and command.verb not in _AGENT_VERBS and _may_concern(host, process, command, subject, home):
             found.append(process)
@@ -122,13 +122,17 @@ def _without_manager(host: Host, subject: Subject, installation: Installation, s
             f"The service manager knows no unit {service.unit}. Name the unit with `service`, or what restarts this Tentacle with `restart_command`."
         )
     )
-    for process in host.processes():
+    for process in host.processes(_is_vendors):
         command = command_of(process.argv)
         if command and _is_agent(command) and _may_concern(host, process, command, subject, installation.home):
             started = process.started_monotonic_us
             seen = service._replace(active=True, pid=process.pid, started_monotonic_us=started, argv=process.argv)
             return Found(seen._replace(started_at=iso(host.wall_ns(started))), problem)
     return Found(service, problem)
+
+
+def _is_vendors(argv: Sequence[str]) -> bool:
+    return command_of(argv) is not None
 
 
 def _is_agent(command: Command) -> bool:

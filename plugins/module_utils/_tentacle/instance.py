@@ -61,10 +61,11 @@ def subject_of(host: Host, entry: IndexEntry, entries: Sequence[IndexEntry]) -> 
     return Subject(entry.instance, host.resolve(entry.configuration), index.names_of(entries, host, entry.configuration))
 
 
-def look(host: Host, subject: Subject, installation: Installation, clock: Clock) -> Seen:
+def look(host: Host, subject: Subject, installation: Installation, clock: Clock, found: Optional[Found] = None) -> Seen:
+    """``found`` is what has just been seen of the service; another question to its manager costs a start of its program."""
     settings = _load(host, subject, clock)
     entries = trust.parse(settings.get(configuration.TRUST), subject.configuration)
-    found = agent.find(host, subject, installation, clock)
+    found = found or agent.find(host, subject, installation, clock)
     armed = log.armed(host, _log_folder(settings), found.service.pid)
     return Seen(
         subject,

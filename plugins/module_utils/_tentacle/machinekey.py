@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 from typing import List, NamedTuple, Optional, Sequence
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._host import Host
@@ -42,6 +43,7 @@ def is_intact(host: Host, certificate: str, machine_id_file: str = MACHINE_ID) -
     return any(decrypt_block(key, block).startswith(_PFX_IN_BASE64) for key in keys if key is not None)
 
 
+@functools.lru_cache(maxsize=4)  # a visit looks twice, and this is its dearest computation
 def decrypt_block(key: Key, block: bytes) -> bytes:
     """The first block of a CBC ciphertext under a key of 32 bytes."""
     return bytes(_xor(_decrypt(_expand(key.key), block), key.iv))

@@ -50,11 +50,10 @@ class Target(NamedTuple):
 
 class Proof(NamedTuple):
     serving: Optional[str]
-    pid: int
-    started_at: str
+    service: Service
 
     def row(self) -> Dict[str, Any]:
-        return {"serving": self.serving, "pid": self.pid, "started_at": self.started_at}
+        return {"serving": self.serving, "pid": self.service.pid, "started_at": self.service.started_at}
 
 
 class Hands(NamedTuple):
@@ -144,7 +143,7 @@ def _judge(hands: Hands, target: Target, service: Service, deadline: float) -> _
         return _Judgement("RESTART_INEFFECTIVE", f"the process is still the old one ({service.pid}, started {service.started_at})")
     endpoint = target.endpoint
     if endpoint is None:
-        return _Judgement("", "", Proof(None, service.pid, service.started_at))
+        return _Judgement("", "", Proof(None, service))
     found = _wait_for_tls(hands, endpoint, service, deadline)
     if found is None:
         return _Judgement("NOT_SERVING", f"the new process {service.pid} does not serve TLS on {endpoint}")
@@ -152,10 +151,10 @@ def _judge(hands: Hands, target: Target, service: Service, deadline: float) -> _
         return _Judgement("PORT_TAKEN", f"{endpoint} is served by a process that is not the new one ({service.pid})")
     if endpoint.thumbprint and not _thumbprint.same(found, endpoint.thumbprint):
         return _Judgement("WRONG_CERTIFICATE", f"{endpoint} presents {found} and not {endpoint.thumbprint}")
-    again = target.look()
-    if again.pid != service.pid:
+    # Of the process itself, for another question to the manager costs a start of its program.
+    if service.pid and hands.host.process(service.pid) is None:
         return _Judgement("NOT_SERVING", f"the process {service.pid} ended right after it had started")
-    return _Judgement("", "", Proof(found, service.pid, service.started_at))
+    return _Judgement("", "", Proof(found, service))
 
 
 def _wait_for_tls(hands: Hands, endpoint: Endpoint, service: Service, deadline: float) -> Optional[str]:

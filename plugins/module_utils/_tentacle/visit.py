@@ -257,8 +257,9 @@ class _TrustVisit:
 
     def _look_again(self) -> None:
         """The row tells how things stand now, also after a failure; what cannot be read any more stays as it was seen."""
+        found = agent.Found(self.proof.service) if self.proof else None
         with contextlib.suppress(OctoError):
-            self.seen = instance.look(self.hands.host, self.seen.subject, self.installation, self.hands.clock)
+            self.seen = instance.look(self.hands.host, self.seen.subject, self.installation, self.hands.clock, found)
             self.after = self.seen.entries
 
 

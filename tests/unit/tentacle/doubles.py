@@ -128,8 +128,8 @@ class FakeHost:
     def process(self, pid: int) -> Process | None:
         return self.table.get(pid)
 
-    def processes(self) -> list[Process]:
-        return list(self.table.values())
+    def processes(self, wanted: Callable[[Sequence[str]], bool] | None = None) -> list[Process]:
+        return [process for process in self.table.values() if wanted is None or wanted(process.argv)]
 
     def environment_of(self, pid: int) -> Mapping[str, str]:
         return self.environments.get(pid, {})

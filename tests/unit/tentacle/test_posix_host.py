@@ -238,6 +238,7 @@ def test_processes(host: PosixHost) -> None:
         seen = host.process(child.pid)
         assert seen is not None
         assert seen in host.processes()
+        assert host.processes(lambda words: words == argv) == [seen]
         assert seen.argv == argv
         assert (seen.parent, seen.uid) == (os.getpid(), os.geteuid())
         assert abs(host.monotonic_us() - seen.started_monotonic_us) < 20_000_000

@@ -107,7 +107,7 @@ def test_vendor_commands_that_never_end_are_named(host: FakeHost) -> None:
 def test_one_that_starts_under_the_lock_sends_us_back(host: FakeHost, time: HandClock) -> None:
     """Seen at the second look only (measured-tentacle.md 14.4)."""
     looks = iter([[], [vendor("configure", "--instance=T1")]])
-    host.processes = lambda: next(looks, [])  # type: ignore[method-assign]
+    host.processes = lambda _wanted: next(looks, [])  # type: ignore[method-assign]
     write(host, wish(NEW))
     assert pins(host.files[PATH])[-1] == NEW
     assert time.time > 1000
