@@ -11,8 +11,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
-# PYTHONUNBUFFERED makes pipelined modules read their payload byte by byte (design/performance.md 4.6).
-RUN := env -u PYTHONUNBUFFERED PATH=$(BIN):$$PATH ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/$(VENV)/collections \
+# PYTHONUNBUFFERED makes pipelined modules read their payload byte by byte (design/performance.md 4.6);
+# PYTHONDONTWRITEBYTECODE makes every stand-in of the lab compile its sources anew.
+RUN := env -u PYTHONUNBUFFERED -u PYTHONDONTWRITEBYTECODE PATH=$(BIN):$$PATH ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/$(VENV)/collections \
 	ANSIBLE_HOME=$(CURDIR)/$(VENV)/ansible ANSIBLE_LOCALHOST_WARNING=False PYTHONPATH=$(CURDIR)/tests
 
 .PHONY: demo test bench proof lint sanity clean venv
@@ -34,7 +35,7 @@ test: $(VENV)/.ready
 	@$(RUN) $(BIN)/python -m pytest -q tests/unit tests/model tests/e2e
 
 bench: $(VENV)/.ready
-	@$(RUN) $(BIN)/python -m pytest -q -s tests/bench
+	@$(RUN) $(BIN)/python -m pytest -q tests/bench
 
 proof: $(VENV)/.ready
 	@$(RUN) $(BIN)/python -m pytest -q tests/proof

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -26,6 +27,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("figures")
         for line in table(config.stash[SECTIONS]):
             terminalreporter.write_line(line)
+        load, cores = os.getloadavg()[0], os.cpu_count()
+        terminalreporter.write_line(f"load average {load:.1f} on {cores} cores: wall times mean little above the number of cores")
 
 
 @pytest.fixture

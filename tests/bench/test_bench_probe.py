@@ -14,7 +14,6 @@ import json
 import os
 import random
 import resource
-import shutil
 import ssl
 import subprocess
 import sys
@@ -31,14 +30,14 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import 
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.call import Caller
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.endpoint import Endpoint
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
+from bench.figures import Figure, Report
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ENDPOINTS, ROUNDS, PLAYS = 1000, 5, 3
 PASSWORD = "bench"
 
@@ -47,20 +46,6 @@ class Cost(NamedTuple):
     cpu: float
     wall: float
     good: int
-
-
-class Figure(NamedTuple):
-    name: str
-    value: float
-    target: float
-    shown: str  # how value and target are formatted
-
-    @property
-    def short(self) -> bool:
-        return self.value > self.target
-
-    def line(self) -> str:
-        return f"{self.name:<58} {self.shown.format(self.value):>9} {self.shown.format(self.target):>9}  {'SHORT' if self.short else 'pass'}"
 
 
 class Fleet(NamedTuple):
@@ -72,30 +57,16 @@ class Fleet(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The C programs, compiled; skips and names what is missing."""
-    compiler = shutil.which("cc")
-    if not compiler:
-        pytest.skip("the bench compiles its C client and fleet: no C compiler (cc) was found; apt-get install gcc libssl-dev")
-    folder = tmp_path_factory.mktemp("bench")
-    headers = subprocess.run([compiler, "-E", "-x", "c", "-"], input="#include <openssl/ssl.h>\n", text=True, capture_output=True, check=False)
-    if headers.returncode:
-        pytest.skip("the bench compiles its C client and fleet: the headers of libssl are missing; apt-get install libssl-dev")
-    for name in ("fleet", "client"):
-        subprocess.run([compiler, "-O2", "-o", folder / name, HERE / f"{name}.c", "-lssl", "-lcrypto", "-lpthread"], check=True)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def fleet(programs: Path) -> Iterator[Fleet]:
+def fleet(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    folder = tmp_path_factory.mktemp("fleet")
     me, tentacle = make_server_certificate(), make_server_certificate("Octopus Tentacle")
-    (programs / "fleet.key").write_bytes(_key_pem(tentacle))
-    (programs / "fleet.pem").write_bytes(b"".join(_certificates(tentacle)))
-    mine = programs / "me.pem"
+    (folder / "fleet.key").write_bytes(_key_pem(tentacle))
+    (folder / "fleet.pem").write_bytes(b"".join(_certificates(tentacle)))
+    mine = folder / "me.pem"
     mine.touch(0o600)
     mine.write_bytes(x509.load_der_x509_certificate(me.certificate).public_bytes(Encoding.PEM) + _key_pem(me))
-    (programs / "me.pfx").write_bytes(write_pfx(me, Secret(PASSWORD)))
-    command = [str(programs / "fleet"), "0", str(programs / "fleet.key"), str(programs / "fleet.pem"), me.thumbprint]
+    (folder / "me.pfx").write_bytes(write_pfx(me, Secret(PASSWORD)))
+    command = [str(programs / "fleet"), "0", str(folder / "fleet.key"), str(folder / "fleet.pem"), me.thumbprint]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert server.stdin is not None
     assert server.stdout is not None
@@ -108,7 +79,7 @@ def fleet(programs: Path) -> Iterator[Fleet]:
         return clients[-1]
 
     addresses = (str(ipaddress.IPv4Address("127.0.0.0") + number) for number in range(1, ENDPOINTS + 1))
-    yield Fleet(port, me, [Endpoint(address, address, port) for address in addresses], client, programs / "me.pfx")
+    yield Fleet(port, me, [Endpoint(address, address, port) for address in addresses], client, folder / "me.pfx")
     for process in [*clients, server]:
         process.communicate(timeout=10)  # they end with their standard input
 
@@ -161,16 +132,7 @@ def _play(folder: Path, tasks: str, variables: dict[str, object]) -> float:
     return took
 
 
-def _report(title: str, figures: list[Figure], notes: list[str]) -> None:
-    print(f"\n{title:<58} {'measured':>9} {'target':>9}")
-    for figure in figures:
-        print(figure.line())
-    for note in [*notes, f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores: wall times mean little above the number of cores"]:
-        print(f"  {note}")
-    assert [figure.name for figure in figures if figure.short] == []
-
-
-def test_cpu_against_a_c_client(fleet: Fleet) -> None:
+def test_cpu_against_a_c_client(fleet: Fleet, report: Report) -> None:
     clients = {mode: fleet.client(mode) for mode in ("identity", "trust")}
     ours = {"identity": [probe.onlooker()], "trust": [probe.presenting("me", fleet.me)]}
     variants: dict[str, Callable[[], Cost]] = {f"c {mode}": partial(_by_c, process) for mode, process in clients.items()}
@@ -182,11 +144,11 @@ def test_cpu_against_a_c_client(fleet: Fleet) -> None:
     assert {cost.good for runs in costs.values() for cost in runs} == {ENDPOINTS}
     least = {name: min(cost.cpu for cost in runs) for name, runs in costs.items()}
     rate = {mode: ENDPOINTS / least[f"octo {mode}"] for mode in ours}
-    _report(
+    report(
         f"octo_probe, {ENDPOINTS} endpoints, {ROUNDS} interleaved rounds",
         [
-            Figure("CPU, identity, against C on libssl", least["octo identity"] / least["c identity"], 1.3, "{:.2f}"),
-            Figure("CPU, trust, against C on libssl", least["octo trust"] / least["c trust"], 1.25, "{:.2f}"),
+            Figure("CPU, identity, against C on libssl", least["octo identity"] / least["c identity"], 1.3),
+            Figure("CPU, trust, against C on libssl", least["octo trust"] / least["c trust"], 1.25),
         ],
         [
             *(f"{name:<14} {1000 * cpu / ENDPOINTS:.3f} ms CPU an endpoint, minimum of {ROUNDS}" for name, cpu in sorted(least.items())),
@@ -196,7 +158,7 @@ def test_cpu_against_a_c_client(fleet: Fleet) -> None:
     )
 
 
-def test_a_thousand_endpoints_in_one_playbook_run(fleet: Fleet, tmp_path: Path) -> None:
+def test_a_thousand_endpoints_in_one_playbook_run(fleet: Fleet, tmp_path: Path, report: Report) -> None:
     endpoints = [endpoint.address for endpoint in fleet.endpoints]
     task = "[{{octofleet.octopus.octo_probe: {{endpoints: '{{{{ endpoints }}}}', identities: {identities}}}, register: seen}}]"
     trusting = json.dumps([{"name": "me", "pfx": str(fleet.pfx), "pfx_password": PASSWORD}])
@@ -206,9 +168,9 @@ def test_a_thousand_endpoints_in_one_playbook_run(fleet: Fleet, tmp_path: Path) 
         for name in random.sample(list(plays), len(plays)):
             walls[name].append(_play(tmp_path, plays[name], {"endpoints": endpoints}))
     least = {name: min(runs) for name, runs in walls.items()}
-    _report(
+    report(
         f"ansible-playbook, {ENDPOINTS} hosts and endpoints, {PLAYS} interleaved rounds",
-        [Figure("seconds above an empty play, identity", least["identity"] - least["empty"], 2.0, "{:.2f}")],
+        [Figure("seconds above an empty play, identity", least["identity"] - least["empty"], 2.0)],
         [
             f"an empty play: {least['empty']:.2f} s",
             f"with a question of trust: {least['trust'] - least['empty']:.2f} s above it; the fleet works on the same cores",
