@@ -122,7 +122,8 @@ instances:
       and those below.
     - RV(instances[].ok) is V(false) for an instance that was refused or went wrong, and C(code) and C(reason) say why.
     - Codes are those of M(octofleet.octopus.octo_instance_info) with those of its C(ready), and V(NOT_PERMITTED), V(NOT_EXPANDABLE),
-      V(UNKNOWN_PINS), V(LAST_PIN), V(NEW_NOT_TRUSTED), V(RESTART_DROPS_PIN), V(IDENTITY_CHANGED), V(IN_USE), V(NOT_WRITTEN), V(NOT_WRITABLE), V(EDIT_NOT_EXACT),
+      V(UNKNOWN_PINS), V(LAST_PIN), V(NEW_NOT_TRUSTED), V(RESTART_DROPS_PIN), V(IDENTITY_CHANGED), V(IN_USE), V(NOT_WRITTEN),
+      V(NOT_WRITABLE), V(EDIT_NOT_EXACT),
       V(RESTART_INEFFECTIVE), V(NOT_RUNNING), V(NOT_SERVING), V(WRONG_CERTIFICATE), V(TIMEOUT).
     - The code V(NOT_NAMED) with RV(instances[].ok=true) stands for an instance that the permit does not name, V(STRANGER) for one that a permit
       for all instances does not mean, since it trusts neither certificate of the rotation. Both were left alone.
