@@ -96,7 +96,9 @@ UNSEEN: Mapping[str, Unseen] = {
     "missing_value_crashes": Unseen(
         "Every option that the product passes has its value in the same word, and no exit code is read.", f"{_SCENE}[missing_value_crashes]"
     ),
-    "switch_value_ignored": Unseen("The only switch that the product passes is --console, and that without a value.", f"{_SCENE}[switch_value_ignored]"),
+    "switch_value_ignored": Unseen(
+        "The only switch that the product passes is --console, and that without a value.", f"{_SCENE}[switch_value_ignored]"
+    ),
     "thumbprint_without_newline": Unseen(
         "The product never calls show-thumbprint: thumbprints are read from files, PFX and wire.", f"{_SCENE}[thumbprint_without_newline]"
     ),
@@ -113,7 +115,8 @@ UNSEEN: Mapping[str, Unseen] = {
         _OUTGOING + "a_mismatch_is_logged_whole_and_leaves_the_connection_open",
     ),
     "polling_back_off": Unseen(
-        "Polling Tentacles are recognised and left alone, so nobody waits for their next try yet.", _OUTGOING + "a_refused_loop_waits_longer_each_time"
+        "Polling Tentacles are recognised and left alone, so nobody waits for their next try yet.",
+        _OUTGOING + "a_refused_loop_waits_longer_each_time",
     ),
     "five_tries_before_tls": Unseen("As with the back-off.", _OUTGOING + "a_port_that_accepts_and_closes_gets_five_tries_a_round"),
     "server_partial_put_wipes": Unseen(

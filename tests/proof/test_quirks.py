@@ -28,10 +28,8 @@ TESTS = {**NOTICED, **{quirk: unseen.test for quirk, unseen in UNSEEN.items()}}
 def run(tests: Iterable[str], *, off: str = "") -> subprocess.CompletedProcess[str]:
     """These tests in a pytest of their own, without the quirk ``off``."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:randomly", *sorted(set(tests))]
-    return subprocess.run(
-        command, cwd=ROOT, env={**environment, "OCTOLAB_QUIRKS_OFF": off}, capture_output=True, text=True, timeout=300, check=False
-    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", *sorted(set(tests))]
+    return subprocess.run(command, cwd=ROOT, env={**environment, "OCTOLAB_QUIRKS_OFF": off}, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_every_quirk_has_its_test() -> None:
