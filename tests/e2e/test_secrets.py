@@ -95,7 +95,7 @@ def forbidden(found: list[Trace]) -> list[Trace]:
 def test_nothing_is_left_by_a_killed_run_nor_by_the_one_that_ends_it(scene: Scene) -> None:
     running = scene.start()
     with processes.Onlooker(running.process.pid) as killed:
-        until(lambda: scene.is_importing() or running.process.poll() is not None, 240, every=0.005, what="the import")
+        until(lambda: scene.is_importing() or running.process.poll() is not None, 600, every=0.005, what="the import")
         assert running.process.poll() is None, running.finish().text
         processes.kill_tree(running.process.pid)
         running.process.wait()
