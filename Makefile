@@ -32,7 +32,7 @@ demo: $(VENV)/.ready
 	@$(RUN) $(BIN)/python -m lab.demo
 
 test: $(VENV)/.ready
-	@$(RUN) $(BIN)/python -m pytest -q tests/unit tests/model tests/e2e
+	@$(RUN) $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/e2e tests/model tests/unit
 
 bench: $(VENV)/.ready
 	@$(RUN) $(BIN)/python -m pytest -q tests/bench
