@@ -381,7 +381,7 @@ SERVER = Story(
             "a node stays down after the switch",
             (
                 "Went wrong on node-2: The service is not restarted",
-                "1 of 2 nodes does not present",
+                "1 node of 2 does not present",
                 "node-2  nobody answers at its port for Tentacles (wire)",
                 "Nobody is locked out",
             ),
