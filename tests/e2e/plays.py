@@ -39,8 +39,11 @@ class Play:
     def visits(self, host: str) -> list[str]:
         """The tasks that reached a Tentacle host, by action."""
         reaching = ("octo_trust", "octo_instance_info")
-        return [event["action"].rsplit(".", 1)[-1] for event in self.events if event["event"] in ("ok", "failed")
-                and event["host"] == host and event["action"].endswith(reaching)]
+        return [
+            event["action"].rsplit(".", 1)[-1]
+            for event in self.events
+            if event["event"] in ("ok", "failed") and event["host"] == host and event["action"].endswith(reaching)
+        ]
 
     @property
     def changed(self) -> list[str]:
@@ -86,7 +89,12 @@ def start(fleet: Any, playbook: str, *arguments: str, variables: Mapping[str, An
     with output.open("wb") as out:
         process = subprocess.Popen(
             ["ansible-playbook", "-i", str(fleet.inventory), playbook, "-e", json.dumps(given), *arguments],
-            stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=environment, cwd=folder, start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=folder,
+            start_new_session=True,
         )
     return Running(process, output, record, report)
 
