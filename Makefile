@@ -38,7 +38,7 @@ bench: $(VENV)/.ready
 	@$(RUN) $(BIN)/python -m pytest -q tests/bench
 
 proof: $(VENV)/.ready
-	@$(RUN) $(BIN)/python -m pytest -q tests/proof
+	@$(RUN) $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/proof
 
 lint: $(VENV)/.ready .venv-lint/.ready
 	@tests/tools/lint
