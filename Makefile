@@ -32,13 +32,13 @@ demo: $(VENV)/.ready
 	@$(RUN) $(BIN)/python -m lab.demo
 
 test: $(VENV)/.ready
-	@$(RUN) $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/e2e tests/model tests/unit
+	@$(RUN) $(BIN)/python -m pytest -q -n 2 --maxschedchunk=1 tests/e2e tests/model tests/unit
 
 bench: $(VENV)/.ready
 	@$(RUN) $(BIN)/python -m pytest -q tests/bench
 
 proof: $(VENV)/.ready
-	@$(RUN) $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/proof
+	@$(RUN) $(BIN)/python -m pytest -q -n 2 --maxschedchunk=1 tests/proof
 
 lint: $(VENV)/.ready .venv-lint/.ready
 	@tests/tools/lint
