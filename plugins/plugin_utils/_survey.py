@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -45,10 +45,14 @@ class Inventory:
     hostvars: Mapping[str, Mapping[str, Any]]
     tentacles: Sequence[str]
     servers: Sequence[str]
+    _met: dict[str, Mapping[str, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def of(self, host: str, variable: str) -> Any:
         try:
-            return self.hostvars[host].get(variable)
+            if host not in self._met:
+                # hostvars puts all variables of a host together at each access, a millisecond each, and a gate asks for ten of every host.
+                self._met[host] = self.hostvars[host]
+            return self._met[host].get(variable)
         except KeyError:
             return None
 
