@@ -35,11 +35,11 @@ def mode(path: Path) -> int:
 def test_the_environment_is_scrubbed(host: PosixHost, monkeypatch: pytest.MonkeyPatch) -> None:
     logs = ("OCTOPUS__TENTACLE__LOGLEVEL", "DefaultLogDirectory")
     for name in (*logs, "OCTOPUS_CONTRIBUTE_ENV_SETTINGS", "TENTACLE_X", "TentaclePollingConnectionCount"):
-        monkeypatch.setenv(name, "bad")
+        monkeypatch.setenv(name, "must not pass")
     monkeypatch.setenv("HOME", "/somebody/else")
     monkeypatch.setenv("OCTOFLEET_KEPT", "yes")
     seen = host.run(["env"], env={"TentacleMachineConfigurationHomeDirectory": "/given"}).stdout.splitlines()
-    assert "bad" not in "\n".join(seen)
+    assert "must not pass" not in "\n".join(seen)
     assert {"TentacleMachineConfigurationHomeDirectory=/given", "OCTOFLEET_KEPT=yes"} <= set(seen)
     assert "HOME=/somebody/else" not in seen
 
