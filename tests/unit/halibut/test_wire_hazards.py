@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import pytest
 from ansible_collections.octofleet.octopus.plugins.module_utils import _certificate
 from ansible_collections.octofleet.octopus.plugins.module_utils._certificate import Identity
-from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import probe
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import call, probe
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.endpoint import parse
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import log, trust
@@ -103,3 +103,21 @@ def test_a_careless_look_is_an_error_in_the_log_ours_is_none(tentacle: Tentacle)
         careless.shutdown(socket.SHUT_WR)
         careless.recv(1)
     assert len(tentacle.errors()) == 1
+
+
+@pytest.mark.parametrize(
+    ("question", "trusted", "stranger", "told"),
+    [
+        (b"MX\r\n\r\n", "timeout", "unproven", "that is no refusal"),
+        (b"MX\r\n\r\nMX-STRANGER 1.0\r\n\r\n", "timeout", "unproven", "that is no refusal"),
+        (b"GET / HTTP/1.1\r\n\r\n", "unexpected", "unexpected", "was answered with 'HTTP/1.0 200 OK"),
+    ],
+    ids=["half", "unknown", "page"],
+)
+def test_a_question_that_was_not_understood_refuses_nobody(
+    tentacle: Tentacle, monkeypatch: pytest.MonkeyPatch, question: bytes, trusted: str, stranger: str, told: str
+) -> None:
+    """Cut in two, of another version, or altered on its way: silence and the page say nothing about trust (measured-wire.md a)."""
+    monkeypatch.setattr(call, "QUESTION", question)
+    new, old = probe.sweep([parse(tentacle.listener.endpoint)], [OURS, OTHER], probe.Limits(reply=1.0))
+    assert (new.verdict, old.verdict, told in new.detail) == (trusted, stranger, True)

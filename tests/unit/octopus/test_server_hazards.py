@@ -62,6 +62,18 @@ def test_a_machine_that_was_disabled_meanwhile_was_not_checked(trial: Trial, ten
     assert (row.healthy, row.checked, states) == (None, False, ["Success"])
 
 
+def test_a_machine_that_lost_its_environments_is_still_checked(trial: Trial, tentacle: Listener) -> None:
+    """Somebody's script disabled and enabled it by a PUT of a few fields, which emptied the rest (hazard 25): we ask for machines by their ids."""
+    record = trial.database.put_machine("Default", {**listening("web-01", tentacle.port), "EnvironmentIds": ["Environments-1"], "Roles": ["web"]})
+    few = {"Name": "web-01", "Endpoint": record["Endpoint"]}
+    assert trial.ask(f"/api/Spaces-1/machines/{record['Id']}", "PUT", few).status == 200
+    client = client_of(trial)
+    (seen,) = client.machines(client.spaces()[0])
+    assert (seen.environment_ids, seen.roles, seen.thumbprint) == ((), (), TENTACLE.thumbprint)
+    row, _states = checked(trial)
+    assert (row.healthy, row.checked) == (True, True)
+
+
 def test_maintenance_refuses_a_key_that_may_not_administer(trial: Trial) -> None:
     trial.database.put_machine("Default", listening("web-01", 1))
     trial.database.put_maintenance(True)

@@ -10,18 +10,22 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._host import Process
-from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import agent, instance
+from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import agent, instance, visit
 from lab.tentacle import agent as vendors_agent
 from lab.tentacle.configuration import THUMBPRINT
 from lab.tentacle.trust import Style, TrustEntry
 from lab.wire.certificates import make_certificate, to_pfx
 from unit.tentacle.doubles import FOREIGN, NEW, OLD
+from unit.tentacle.test_visit import PARAMS
 from unit.tentacle.workbench import ONE, TWO, Workbench
 
 POLLED = "https://127.0.0.1:10943"
@@ -52,6 +56,21 @@ def bench(tmp_path: Path) -> Workbench:
 
 def codes(row: instance.Row) -> list[str]:
     return [reason["code"] for reason in row["ready"]["reasons"]]
+
+
+def disturbed(bench: Workbench, monkeypatch: pytest.MonkeyPatch, beside: Callable[[], object]) -> list[str]:
+    """Something happens between our reading and our first edit; how each edit went is kept in the list."""
+    answers: list[str] = []
+    real = bench.replace_if_same
+
+    def replace(path: str, expected: bytes, new: bytes, undisturbed: Any) -> str:
+        if not answers:
+            beside()
+        answers.append(real(path, expected, new, undisturbed))
+        return answers[-1]
+
+    monkeypatch.setattr(bench, "replace_if_same", replace)
+    return answers
 
 
 # --- How it writes --------------------------------------------------------------------------------------------------------------------
@@ -91,6 +110,17 @@ def test_a_touched_file_is_no_change(bench: Workbench) -> None:
     assert bench.row()["restart_pending"] == "no"
     (bench.root / "T1/Logs/OctopusTentacle.txt").unlink()
     assert bench.row()["restart_pending"] == "probably"
+
+
+def test_a_proxy_that_was_switched_off_beside_us_stays_off(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever only names a user switches the proxy off (H-27): our edit starts again from what that left and brings no setting back."""
+    bench.trusts(OLD).serve()
+    assert bench.call("proxy", "--proxyEnable=true", "--proxyHost=http://proxy:8080").code == 0
+    answers = disturbed(bench, monkeypatch, lambda: bench.call("proxy", "--proxyUsername=me"))
+    assert bench.visit("present", NEW)["ok"]
+    stored = bench.vendor.configuration().store
+    assert (answers, stored.get("Octopus.Proxy.ProxyHost"), stored.get("Octopus.Proxy.ProxyUsername")) == (["changed", ""], None, "me")
+    assert bench.pins() == [OLD, NEW]
 
 
 def test_a_command_that_died_between_two_steps_is_finished(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,12 +214,82 @@ def test_its_call_for_a_restart_is_no_reason_for_one(bench: Workbench) -> None:
     assert bench.orders() == []
 
 
+def test_a_clearing_that_crashed_costs_nobody_the_pin(bench: Workbench) -> None:
+    """It crashes on the first listening entry before it writes (H-36): our row shows every pin, and the next visit keeps them."""
+    bench.trusts(OLD, FOREIGN).serve()
+    assert bench.call("clear-trusted-servers").code == 100
+    row = bench.row()
+    assert ([entry["canonical"] for entry in row["trust"]], row["restart_pending"]) == ([OLD, FOREIGN], "no")
+    assert bench.visit("present", NEW)["ok"]
+    assert bench.pins() == [OLD, FOREIGN, NEW]
+
+
+def test_a_reset_that_said_false_is_not_restarted_into(bench: Workbench) -> None:
+    """A switch is on whatever it is given (H-09): only the running process still trusts the old Server, and our restart would end that."""
+    bench.trusts(OLD, FOREIGN).serve()
+    assert bench.call("configure", "--reset-trust=false", f"--trust={FOREIGN}").code == 0
+    row = bench.visit("present", NEW)
+    assert (row["code"], bench.orders(), f"still trusts {OLD}, which somebody has taken out" in row["reason"]) == ("RESTART_DROPS_PIN", [], True)
+
+
 def test_two_subscriptions_at_one_address_are_two(bench: Workbench) -> None:
     bench.trusts(OLD, NEW)
     for pin in (OLD, NEW):
         bench.call("server-comms", f"--thumbprint={pin}", "--style=TentacleActive", "--host=127.0.0.1")
     polling = [entry for entry in bench.row()["trust"] if entry["style"] == "polling"]
     assert len({entry["subscription_id"] for entry in polling}) == 2
+
+
+# --- What it tells --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "told"),
+    [
+        (["server-comms", "--instance=T2"], {"instance": "T2"}, "The Tentacle instance T2 is not configured on this host"),
+        (["configure", "--instance=T1", "--trust"], {"thumbprints": [""]}, "The Server thumbprint is blank"),
+    ],
+    ids=["instance", "value"],
+)
+def test_a_slip_of_ones_own_is_told_from_a_damaged_file(bench: Workbench, words: list[str], options: dict[str, Any], told: str) -> None:
+    """To the tool both are exit code 100, by which nobody knows whether to correct the playbook or to restore the file."""
+    assert bench.vendor.call(*words).code == 100
+    assert told in refused(bench, **options)
+    os.truncate(bench.vendor.path(), 200)
+    assert bench.call("configure", f"--trust={NEW}").code == 100
+    assert "is not whole XML" in refused(bench)
+
+
+def refused(bench: Workbench, **options: Any) -> str:
+    """What octo_trust says of these options."""
+    try:
+        task = visit.trust_task({**PARAMS, "instance": "T1", **options}, check=False)
+    except OctoError as error:
+        return error.message
+    (row,) = visit.trust_rows(bench.hands, task, bench.installation)
+    return str(row["reason"])
+
+
+def test_the_thumbprint_of_a_row_is_what_the_tool_shows(bench: Workbench) -> None:
+    """To the byte, so that what a playbook registered by either can be compared with the other, and with the Server's record."""
+    bench.trusts(OLD).serve()
+    assert bench.call("show-thumbprint").stdout == bench.row()["thumbprint"]
+
+
+def test_a_row_tells_what_the_tool_would_write_into_a_file(bench: Workbench) -> None:
+    """Its file must be there before (H-35); the row needs none."""
+    bench.call("configure", "--port=10944", "--listenIpAddress=127.0.0.1")
+    bench.trusts(OLD, POLLING).serve()
+    file = bench.root / "shown.json"
+    assert (bench.call("show-configuration", f"--file={file}").code, file.exists()) == (100, False)
+    file.touch()
+    assert bench.call("show-configuration", f"--file={file}").code == 0
+    shown, row = json.loads(file.read_text())["Tentacle"], bench.row()
+    told = [(entry["Thumbprint"], entry["Address"], entry["SubscriptionId"]) for entry in shown["Communication"]["TrustedOctopusServers"]]
+    assert told == [(entry["thumbprint"], entry["address"], entry["subscription_id"]) for entry in row["trust"]]
+    services = shown["Services"]
+    assert row["listening"] == {"enabled": not services["NoListen"], "port": services["PortNumber"], "ip": services["ListenIP"]}
+    assert row["thumbprint"] == shown["CertificateThumbprint"]
 
 
 # --- Which instance it means ----------------------------------------------------------------------------------------------------------
@@ -278,16 +378,7 @@ def test_an_import_of_the_same_certificate_beside_us_is_kept(bench: Workbench, m
     """The same identity in other bytes: our edit starts again from them and puts nothing back."""
     bench.trusts(OLD).serve()
     before = bench.vendor.path().read_bytes()
-    answers: list[str] = []
-    real = bench.replace_if_same
-
-    def beside(path: str, expected: bytes, new: bytes, undisturbed: Any) -> str:
-        if not answers:
-            bench.given(ONE)
-        answers.append(real(path, expected, new, undisturbed))
-        return answers[-1]
-
-    monkeypatch.setattr(bench, "replace_if_same", beside)
+    answers = disturbed(bench, monkeypatch, lambda: bench.given(ONE))
     row = bench.visit("present", NEW)
     assert (row["ok"], row["thumbprint"], answers) == (True, ONE.thumbprint, ["changed", ""])
     assert bench.vendor.path().read_bytes() != before
