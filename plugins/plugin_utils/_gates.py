@@ -48,6 +48,7 @@ class Frame:
     run: permits.RunIdentity
     started: float  # epoch seconds, by the gate that opened the run
     sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
 
 
 @dataclass
@@ -120,7 +121,7 @@ class Gates:
         return gate
 
     def _expand(self) -> Gate:
-        facts = self._waited(lambda facts: [edge.name for edge in facts.edges if edge.edge.host in self._frame.batch])
+        facts = self._waited()
         gate = Gate(facts)
         stop = self._halted(facts) or self._unprepared(facts)
         if stop:
@@ -194,7 +195,7 @@ class Gates:
         return gate
 
     def _contract(self) -> Gate:
-        facts = self._waited(lambda facts: [edge.name for edge in facts.edges if edge.edge.host in self._frame.batch])
+        facts = self._waited()
         gate = Gate(facts)
         stop = self._halted(facts)
         if stop:
@@ -272,18 +273,20 @@ class Gates:
             disk_ages=plan.old_readings(facts),
         )
 
-    def _waited(self, of_wave: Callable[[Facts], list[str]]) -> Facts:
-        """The facts once no Tentacle of the wave runs a task, or when the wait is over (decisions 15)."""
-        deadline = time.monotonic() + self._frame.busy_wait
-        survey = self._survey
-        while self._frame.busy == "wait" and time.monotonic() < deadline:
-            wave = set(of_wave(survey.facts))
-            if not any(edge.busy for edge in survey.facts.edges if edge.name in wave):
+    def _waited(self) -> Facts:
+        """The facts once no Tentacle of the wave runs a task, or when the wait is over (decisions 15).
+
+        Meanwhile only records and tasks are read; the wire is met once more when the wait has ended, for evidence is young (decisions 8).
+        """
+        deadline = self._frame.clock() + self._frame.busy_wait
+        while self._frame.busy == "wait" and self._frame.clock() < deadline:
+            wave = {record.id for edge in self._survey.facts.edges if edge.edge.host in self._frame.batch for record in edge.edge.records}
+            if not wave & self._survey.busy.keys():
                 break
-            self._frame.sleep(BUSY_POLL)
-            survey = survey.without_busy()
-        self._survey = survey
-        return survey.facts
+            while wave & self._survey.busy.keys() and self._frame.clock() < deadline:
+                self._frame.sleep(BUSY_POLL)
+                self._survey = self._survey.later()
+        return self._survey.facts
 
     def _halted(self, facts: Facts) -> str:
         """Why no further wave is visited: a visit of this run went wrong after it had begun to act, or in the canary wave, or is not proved."""

@@ -201,7 +201,7 @@ class Survey:
         callers = [probe.presenting(name, self.identities[pin]) for name, pin in (("new", new), ("old", old)) if pin and pin in self.identities]
         if self.database == {new}:
             callers.reverse()  # the one that is accepted in any case goes last, as the control (decisions 14)
-        places = build_roster(self._records, self.visits, self._inventory.hosts(), ours=self._ours, same_place=self._same_place).endpoints()
+        places = self._roster_on_record.endpoints()
         if callers:
             callers = [probe.at_random(), probe.without_certificate(), *callers]
         at = time.monotonic()
@@ -213,15 +213,27 @@ class Survey:
 
     @cached_property
     def roster(self) -> Roster:
+        """What is presented decides only about records that do not say the same themselves, so the roster is put together anew only for those."""
         _at, sights = self._matrix
         presented = {sight["endpoint"]: sight["thumbprint"] for sight in sights if sight["thumbprint"]}
+        listening = [record for record in self._records if record.address in presented]
+        if all((record.thumbprint or "").upper() == presented[record.address] for record in listening):
+            return self._roster_on_record
+        return self._roster_of(presented)
+
+    @cached_property
+    def _roster_on_record(self) -> Roster:
+        return self._roster_of({})
+
+    def _roster_of(self, presented: Mapping[str, str]) -> Roster:
+        """``presented``: by endpoint, what the wire showed."""
         return build_roster(self._records, self.visits, self._inventory.hosts(), ours=self._ours, presented=presented, same_place=self._same_place)
 
     @cached_property
     def facts(self) -> Facts:
         at, sights = self._matrix
         seen = evidence.gather(self.roster.edges, self.visits, sights, at, self._health)
-        busy = self._busy
+        busy = self.busy
         return Facts(
             old=self.choice.old,
             new=self.choice.new,
@@ -251,10 +263,10 @@ class Survey:
         results = ((host, self._inventory.of(host, name)) for name in ACTS for host in self._inventory.servers)
         return [(host, str(result["msg"])) for host, result in results if isinstance(result, Mapping) and result.get("failed") and result.get("msg")]
 
-    def without_busy(self) -> Survey:
-        """The same look with the Server's records read anew: tasks end, and nothing else here depends on them."""
+    def later(self) -> Survey:
+        """Another look, of which nothing is read yet; what was taken from the store and the database stays, as a wait changes neither."""
         again = Survey(self._client, self._inventory, self._asked, self._keys, self._password, self._reads_database)
-        for name in ("nodes", "_kept", "identities", "database", "choice"):
+        for name in ("_kept", "identities", "database", "choice"):
             again.__dict__[name] = getattr(self, name)
         return again
 
@@ -287,7 +299,7 @@ class Survey:
         return {row["id"]: evidence.Health(_status(row), at, presented) for row in result.get("machines") or () if row.get("healthy") is not None}
 
     @cached_property
-    def _busy(self) -> dict[str, str]:
+    def busy(self) -> dict[str, str]:
         """Task by machine id. A record says whether a task is on the machine; its tasks are asked for only then."""
         found: dict[str, str] = {}
         for machine in self.machines:
