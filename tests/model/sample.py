@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import Edge, Record, TrustEntry
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import POLLING, Edge, Poll, Record, TrustEntry
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import Disk, Evidence, Health, Process, Wire
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import EdgeFacts, Facts, NodeFacts
 
@@ -46,6 +46,27 @@ def edge(host: str, pins: Iterable[str] = (OLD, NEW), accepts: Iterable[str] | N
         visited_at=NOW - 20,
     )
     made = EdgeFacts(Edge(host, "Tentacle", endpoint=f"{host}:10933", thumbprint=own(host), records=(record(host),)), evidence)
+    return replace(made, **changes)
+
+
+PLACES = ("https://node-1:10943", "https://node-2:10943")
+
+
+def polling(
+    host: str, pins: Iterable[str] = (OLD, NEW), log: dict[str, tuple[str, ...]] | None = None, pending: str = "no", **changes: Any
+) -> EdgeFacts:
+    """A Tentacle that polls both nodes and pins ``pins`` at each; ``log`` says by pin what its process wrote, by default as before the switch."""
+    wrote = {OLD: ("started", "identified"), NEW: ("started", "armed")} if log is None else log
+    on_disk = tuple(TrustEntry(pin, pin.upper(), POLLING, f"{place}/", "abc") for place in PLACES for pin in pins)
+    polls = tuple(Poll(place, "abc", pin, frozenset(wrote.get(pin, ()))) for place in PLACES for pin in pins)
+    evidence = Evidence(
+        disk=Disk(on_disk, NOW - 20, own(host)),
+        process=Process(4711, "2026-03-01 11:02", pending, polls=polls),
+        health=Health("Healthy", NOW - 2, frozenset((OLD,))),
+        visited_at=NOW - 20,
+    )
+    on_record = record(host, style=POLLING, address=None, subscription="abc")
+    made = EdgeFacts(Edge(host, "Tentacle", POLLING, None, "abc", own(host), (on_record,)), evidence)
     return replace(made, **changes)
 
 

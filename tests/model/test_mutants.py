@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import POLLING, TrustEntry
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import WEBSOCKET, TrustEntry
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import Disk
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import Blocker
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import (
@@ -66,7 +66,7 @@ def of_step(**changes: Any) -> Change:
 def polling(facts: Facts, step: Step) -> Case:
     """A polling Tentacle; a step that names Tentacles names it."""
     first = facts.edges[0]
-    polls = replace(first, edge=replace(first.edge, host="poll-1", style=POLLING))
+    polls = replace(first, edge=replace(first.edge, host="poll-1", style=WEBSOCKET))
     step = replace(step, edges=("poll-1/Tentacle",)) if isinstance(step, (Expand, Contract)) else step
     return replace(facts, edges=(*facts.edges, polls)), step
 

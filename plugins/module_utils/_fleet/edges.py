@@ -77,6 +77,16 @@ class TrustEntry:
 
 
 @dataclass(frozen=True)
+class Poll:
+    """What the log of the running process says of one polling entry; ``seen`` is None where the log has nothing of that process (decision 25)."""
+
+    place: str
+    subscription: Optional[str]
+    pin: Optional[str]
+    seen: Optional[FrozenSet[str]] = None  # of started, armed, identified
+
+
+@dataclass(frozen=True)
 class Instance:
     """A row of octo_instance_info or octo_trust, parsed; ``code`` says why it was not as it was asked for, or could not be read."""
 
@@ -97,6 +107,7 @@ class Instance:
     restart_pending: str = "unknown"  # yes | no | probably | unknown
     pins_in_process: Optional[FrozenSet[str]] = None
     unready: Tuple[Tuple[str, str], ...] = ()  # (code, sentence)
+    polls: Tuple[Poll, ...] = ()
     foreign_lost: Tuple[str, ...] = ()  # pins of others that stood before our write and do not stand after it (I10)
     changed: bool = False
     restarted: bool = False
@@ -184,6 +195,11 @@ def split_address(address: str) -> Tuple[str, int]:
     return host.strip("[]").lower(), int(port)
 
 
+def place_of(address: str) -> str:
+    """Where a polling entry calls, however it is spelled: the vendor compares addresses without case and closing slash (tentacle-cli.md 2.6)."""
+    return address.lower().rstrip("/")
+
+
 def subscription_of(uri: Optional[str]) -> Optional[str]:
     """The subscription id inside ``poll://<id>/``, which records and configurations spell with and without the wrapping."""
     return uri.lower().replace("poll://", "").strip("/") if uri else None
@@ -242,6 +258,7 @@ def instance_of(host: str, row: Mapping[str, Any]) -> Instance:
         started_monotonic_us=int(service.get("started_monotonic_us") or 0),
         restart_pending=str(row.get("restart_pending") or "unknown"),
         pins_in_process=None if pins is None else frozenset(str(pin).upper() for pin in pins),
+        polls=tuple(_poll(one) for one in row.get("polls") or ()),
         unready=tuple((str(why.get("code")), str(why.get("sentence"))) for why in ready.get("reasons") or () if not ready.get("ok", True)),
         foreign_lost=tuple(sorted(_canonicals(row.get("before")) - _canonicals(row.get("after")))),
         changed=bool(row.get("changed")),
@@ -258,6 +275,12 @@ def _trust(entries: Sequence[Mapping[str, Any]]) -> Tuple[TrustEntry, ...]:
         style = str(entry.get("style") or UNKNOWN)
         found.append(TrustEntry(spelled, canonical, style, entry.get("address"), subscription_of(entry.get("subscription_id"))))
     return tuple(found)
+
+
+def _poll(row: Mapping[str, Any]) -> Poll:
+    seen = row.get("seen")
+    where = (place_of(str(row.get("address") or "")), subscription_of(row.get("subscription_id")), _upper(row.get("thumbprint")))
+    return Poll(*where, None if seen is None else frozenset(str(word) for word in seen))
 
 
 def _canonicals(entries: Any) -> FrozenSet[str]:

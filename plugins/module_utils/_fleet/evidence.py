@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Dict, FrozenSet, Iterable, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import Edge, Instance, TrustEntry, Visit
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import POLLING, Edge, Instance, Poll, TrustEntry, Visit, place_of
 
 ACCEPTED = "accepted"
 REFUSED = "refused"
@@ -33,10 +33,20 @@ class Disk:
     def pins(self) -> FrozenSet[str]:
         return frozenset(entry.canonical for entry in self.trust if entry.canonical)
 
+    def pins_at(self, subscription: Optional[str]) -> Dict[str, FrozenSet[str]]:
+        """The pins of each address that is polled with ``subscription``; one in lower case never matches there (measured-tentacle.md 9)."""
+        found: Dict[str, FrozenSet[str]] = {}
+        for entry in self.trust:
+            if entry.style == POLLING and entry.subscription == subscription:
+                effective = frozenset((entry.canonical,)) if entry.canonical and entry.spelled == entry.canonical else frozenset()
+                place = place_of(entry.address or "")
+                found[place] = found.get(place, frozenset()) | effective
+        return found
+
     def is_tidy(self, thumbprint: str) -> bool:
         """Whether ``thumbprint`` stands exactly once per place, in canonical spelling (I9)."""
         entries = [entry for entry in self.trust if entry.canonical == thumbprint]
-        places = {(entry.address, entry.subscription) for entry in entries}
+        places = {(place_of(entry.address or ""), entry.subscription) for entry in entries}
         return len(places) == len(entries) and all(entry.spelled == thumbprint for entry in entries)
 
 
@@ -48,6 +58,11 @@ class Process:
     started_at: str
     restart_pending: str = "unknown"
     pins: Optional[FrozenSet[str]] = None
+    polls: Tuple[Poll, ...] = ()
+
+    def seen_of(self, place: str, subscription: Optional[str]) -> Dict[Optional[str], FrozenSet[str]]:
+        """By pin, what the log says of the entries that poll ``place`` with ``subscription``."""
+        return {poll.pin: poll.seen or frozenset() for poll in self.polls if (poll.place, poll.subscription) == (place, subscription)}
 
 
 @dataclass(frozen=True)
@@ -132,7 +147,9 @@ def _evidence(seen: Optional[Tuple[Instance, float]], wire: Optional[Wire], heal
     said = (instance.code, instance.reason) if instance.code else None
     return Evidence(
         disk=Disk(instance.trust, at, instance.thumbprint) if instance.readable else None,
-        process=Process(instance.pid, instance.started_at, instance.restart_pending, instance.pins_in_process) if instance.pid else None,
+        process=Process(instance.pid, instance.started_at, instance.restart_pending, instance.pins_in_process, instance.polls)
+        if instance.pid
+        else None,
         wire=wire,
         health=health,
         visited_at=at,

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from typing import Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import (
     KUBERNETES,
@@ -33,8 +33,10 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges imp
     split_address,
 )
 
+OVERLAP, REPLACE, REFUSE = "overlap", "replace", "refuse"  # octopus_polling_strategy
+
 _NOT_EXPANDABLE = {
-    POLLING: "it polls the Server: it follows a second pin only by a second entry, which this version of the collection does not write",
+    POLLING: "it polls the Server, and octopus_polling_strategy=refuse keeps this rotation from changing its trust",
     WEBSOCKET: "it polls over a WebSocket and pins the certificate to be retired, where the Server presents its web certificate",
     KUBERNETES: "Kubernetes: the agent pins the Server certificate, and its trust is not on a host of the inventory",
     UNKNOWN: "its communication style is not known to this collection",
@@ -73,9 +75,11 @@ class Roster:
         return tuple(sorted({edge.endpoint for edge in self.edges if edge.endpoint}))
 
 
-def why_not_expandable(style: str) -> Optional[str]:
-    """The reason why an edge of this style cannot be given a second pin today; None if it can (decision 3)."""
-    return None if style == LISTENING else _NOT_EXPANDABLE.get(style, _NOT_EXPANDABLE[UNKNOWN])
+def why_not_expandable(style: str, polling: str = OVERLAP) -> Optional[str]:
+    """The reason why an edge of this style cannot be made to trust another certificate; None if it can (decision 3)."""
+    if style == LISTENING or (style == POLLING and polling != REFUSE):
+        return None
+    return _NOT_EXPANDABLE.get(style, _NOT_EXPANDABLE[UNKNOWN])
 
 
 def build_roster(
@@ -131,6 +135,14 @@ def _sites(records: Iterable[Record]) -> List[_Site]:
     for record in records:
         groups.setdefault((record.style, record.address or record.subscription or f"{record.space} {record.id}"), []).append(record)
     return [_Site(tuple(group)) for group in groups.values()]
+
+
+class _Way(NamedTuple):
+    """How an instance that no record names meets the Server."""
+
+    style: str
+    endpoint: Optional[str] = None
+    subscription: Optional[str] = None
 
 
 class _Matcher:
@@ -192,7 +204,8 @@ class _Matcher:
         self._pass(self._by_endpoint_and_thumbprint, several=True)
         self._pass(self._by_wire)
         self._pass(self._by_endpoint)
-        edges = self._edges_of_sites() + self._edges_of_instances()
+        of_sites = self._edges_of_sites()
+        edges = of_sites + self._edges_of_instances(of_sites)
         strangers = tuple(instance.label for instance in self._machines if self._is_stranger(instance))
         self._remark_twins(edges)
         return Roster(edges, tuple(self._blockers), tuple(self._notes), self._unvisited, strangers=strangers)
@@ -280,10 +293,11 @@ class _Matcher:
 
     def _style(self, site: _Site, instance: Instance) -> str:
         """A Tentacle that listens to this Server may poll another; it is the entries with our pins that count."""
-        ways = {entry.style for entry in instance.trust if entry.canonical in self._ours and entry.style != LISTENING}
+        ways = {entry.style for entry in instance.trust if entry.canonical in self._ours}
         if site.style == POLLING and any(entry.subscription == site.subscription and entry.style == WEBSOCKET for entry in instance.trust):
             return WEBSOCKET
-        return sorted(ways)[0] if ways else site.style
+        unknown = sorted(ways - {LISTENING, POLLING})
+        return unknown[0] if unknown else site.style
 
     def _unmatched(self, site: _Site) -> Edge:
         if site.style not in (LISTENING, POLLING):
@@ -319,20 +333,41 @@ class _Matcher:
             "Add its host to the group octopus_tentacles, delete the record if the machine is gone, or leave it behind with a reason.",
         )
 
-    def _edges_of_instances(self) -> Tuple[Edge, ...]:
-        """Instances that no record names: covered by the wire alone (decision 17), if they trust a certificate of this rotation."""
+    def _edges_of_instances(self, of_sites: Sequence[Edge]) -> Tuple[Edge, ...]:
+        """The ways of instances that no record names, if they trust a certificate of this rotation (decision 17).
+
+        An instance with a record may poll the same Server under a subscription that no record has.
+        """
+        polled = {(edge.label, edge.subscription) for edge in of_sites if edge.style == POLLING}
         edges: List[Edge] = []
         for instance in self._machines:
-            if instance.label in self._taken() or self._is_stranger(instance):
+            if self._is_stranger(instance):
                 continue
-            ways = {entry.style for entry in instance.trust if entry.canonical in self._ours}
-            style = LISTENING if ways <= {LISTENING} else sorted(ways - {LISTENING})[0]
-            endpoint = address_of(instance.ip or self._addresses[instance.host][0], instance.port) if instance.listens and instance.port else None
-            edge = Edge(instance.host, instance.name, style, endpoint, None, instance.thumbprint, (), self._machines[instance])
-            seen = "it trusts the Server and is in no record that the API key sees"
-            self._notes.append(Blocker("ORPHAN_TENTACLE", edge.name, seen, "It is rotated too, by what the wire says; register it or remove it."))
-            edges.append(edge)
+            taken = instance.label in self._taken()
+            ways = [
+                way for way in self._ways(instance) if (way.style == POLLING if taken else True) and (instance.label, way.subscription) not in polled
+            ]
+            for way in ways:
+                further = taken or way != ways[0]
+                aliases = self._machines[instance]
+                edges.append(Edge(instance.host, instance.name, way.style, way.endpoint, way.subscription, instance.thumbprint, (), aliases, further))
+            if ways:
+                seen = f"it trusts the Server and is in no record that the API key sees{' with that subscription' if taken else ''}"
+                remedy = "It is rotated too, by what is seen of it; register it or remove it."
+                self._notes.append(Blocker("ORPHAN_TENTACLE", instance.label, seen, remedy))
         return tuple(edges)
+
+    def _ways(self, instance: Instance) -> List[_Way]:
+        """How an instance meets this Server, by its trust."""
+        mine = [entry for entry in instance.trust if entry.canonical in self._ours]
+        strange = sorted({entry.style for entry in mine} - {LISTENING, POLLING})
+        if strange:
+            return [_Way(strange[0])]
+        ways = [_Way(POLLING, None, subscription) for subscription in sorted({entry.subscription or "" for entry in mine if entry.style == POLLING})]
+        if not ways or any(entry.style == LISTENING for entry in mine):
+            place = instance.ip or self._addresses[instance.host][0]
+            ways.append(_Way(LISTENING, address_of(place, instance.port) if instance.listens and instance.port else None))
+        return ways
 
     def _is_stranger(self, instance: Instance) -> bool:
         return instance.label not in self._taken() and instance.readable and not instance.pins() & self._ours

@@ -9,11 +9,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import FrozenSet, Iterator, Optional, Tuple, Union
+from typing import FrozenSet, Iterable, Iterator, Mapping, Optional, Tuple, Union
 
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import Edge
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import Evidence
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import Blocker
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import POLLING, Edge
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import ACCEPTED, REFUSED, Evidence
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import OVERLAP, REPLACE, Blocker, why_not_expandable
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,6 @@ class EdgeFacts:
         """Whether a person who writes ``name`` means this edge: host/instance, or the name of a record; never a pattern."""
         unvisited = self.edge.instance == "*" and name.startswith(f"{self.edge.host}/")
         return unvisited or name in {self.name, self.edge.label} or any(record.name == name for record in self.edge.records)
-
-    def on_disk(self, pin: str) -> Optional[bool]:
-        """Whether the configuration trusts ``pin``; None: it was not read."""
-        disk = self.evidence.disk
-        return None if disk is None else pin in disk.pins()
 
     def exchanged(self) -> EdgeFacts:
         return replace(self, evidence=self.evidence.exchanged())
@@ -99,6 +94,7 @@ class Facts:
     expected_seconds: float = 0.0
     others: Optional[Tuple[OtherServer, ...]] = None  # None: octopus_known_servers was not given, so not judged
     away_at_most: int = 1
+    polling: str = OVERLAP  # octopus_polling_strategy
 
     def exchanged(self) -> Facts:
         """The same facts seen from a rotation that goes back: what was new is retired (decision 1)."""
@@ -118,6 +114,65 @@ class Facts:
         """The probe's verdict for ``pin``; None: it was not asked with this certificate."""
         wire = edge.evidence.wire
         return None if wire is None else wire.new if pin == self.new else wire.old
+
+    def on_disk(self, edge: EdgeFacts, pin: str) -> Optional[bool]:
+        """Whether the configuration trusts ``pin``, for a polling Tentacle at every address that it polls; None: it was not read."""
+        disk = edge.evidence.disk
+        if disk is None:
+            return None
+        if edge.edge.style != POLLING:
+            return pin in disk.pins()
+        places = self._places(edge)
+        return bool(places) and all(pin in pins for pins in places.values())
+
+    def proof(self, edge: EdgeFacts, pin: str) -> Optional[str]:
+        """Whether the running process accepts ``pin``: by the wire, for a polling Tentacle by its log (decision 25); None: no evidence."""
+        if edge.edge.style != POLLING:
+            return self.on_wire(edge, pin)
+        verdicts = {self._polled(edge, place, pins, pin) for place, pins in self._places(edge).items()}
+        return REFUSED if REFUSED in verdicts else ACCEPTED if verdicts == {ACCEPTED} else None
+
+    def _places(self, edge: EdgeFacts) -> Mapping[str, FrozenSet[str]]:
+        """The addresses at which the Tentacle polls this Server, with what it trusts there."""
+        disk = edge.evidence.disk
+        found = disk.pins_at(edge.edge.subscription) if disk else {}
+        return {place: pins for place, pins in found.items() if not pins or pins & {self.old, self.new}}
+
+    def _polled(self, edge: EdgeFacts, place: str, pins: FrozenSet[str], pin: str) -> Optional[str]:
+        """A refusal that names ``pin`` as expected, or a connection identified by it, is proof. A certificate that a node presents cannot be refused,
+        so for that one it is enough that this process is known to work with what the disk has."""
+        process = edge.evidence.process
+        if process is None:
+            return None
+        current = process.restart_pending == "no"
+        if pin not in pins:
+            return REFUSED if current else None
+        seen = process.seen_of(place, edge.edge.subscription)
+        if seen.get(pin, frozenset()) & {"armed", "identified"}:
+            return ACCEPTED
+        presented = any(node.presents == pin for node in self.nodes)
+        return ACCEPTED if presented and current and any(seen.values()) else None
+
+    def holds(self, edge: EdgeFacts, pin: str) -> Optional[bool]:
+        """Whether ``pin`` stands anywhere in the configuration; None: it was not read."""
+        disk = edge.evidence.disk
+        return None if disk is None else pin in disk.pins()
+
+    def log_of(self, edge: EdgeFacts, pin: str) -> str:
+        """What the log says of ``pin``, for a person."""
+        process = edge.evidence.process
+        places = self._places(edge)
+        words = (sorted(process.seen_of(place, edge.edge.subscription).get(pin, frozenset())) if process else [] for place in sorted(places))
+        return "; ".join(f"{place}: {', '.join(seen) or 'nothing'}" for place, seen in zip(sorted(places), words)) or "nothing"
+
+    def asked_of(self, edge: EdgeFacts, pins: Iterable[str]) -> FrozenSet[str]:
+        """Of ``pins``, those that this Tentacle has to trust: whose entries are replaced, with the outage announced, is to know the new one only."""
+        replaced = edge.edge.style == POLLING and self.polling == REPLACE
+        return frozenset(pins) & {self.new or ""} if replaced else frozenset(pins)
+
+    def why_not(self, edge: EdgeFacts) -> Optional[str]:
+        """Why the Tentacle cannot be made to trust another certificate; None if it can."""
+        return why_not_expandable(edge.edge.style, self.polling)
 
     def may_be_presented(self) -> FrozenSet[str]:
         """Every certificate that a node shows now or would show after a restart; what is not known may be either (I2)."""

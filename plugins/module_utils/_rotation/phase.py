@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Dict, List, Tuple
 
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import POLLING
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import ACCEPTED, HEALTHY, REFUSED
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import why_not_expandable
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import (
     Contract,
     EdgeFacts,
@@ -60,13 +60,13 @@ def state_of(facts: Facts, edge: EdgeFacts) -> str:
         return LEFT_BEHIND
     if edge.evidence.problem:
         return AMBIGUOUS
-    if any(facts.on_wire(edge, pin) == REFUSED for pin in (facts.old, facts.new) if pin and _is_presented(facts, pin)):
+    if any(facts.proof(edge, pin) == REFUSED for pin in (facts.old, facts.new) if pin and _is_presented(facts, pin)):
         return LOCKED_OUT
     if edge.evidence.disk is None:
         return UNKNOWN if wire is None or wire.reached else UNREACHABLE
-    if not edge.on_disk(facts.new or ""):
-        return OLD_ONLY if edge.on_disk(facts.old) else LOCKED_OUT
-    return _dual(facts, edge) if edge.on_disk(facts.old) else _new_only(edge)
+    if not facts.on_disk(edge, facts.new or ""):
+        return OLD_ONLY if facts.on_disk(edge, facts.old) else LOCKED_OUT
+    return _dual(facts, edge) if facts.holds(edge, facts.old) else _new_only(edge)
 
 
 def _is_presented(facts: Facts, pin: str) -> bool:
@@ -75,10 +75,16 @@ def _is_presented(facts: Facts, pin: str) -> bool:
 
 def _dual(facts: Facts, edge: EdgeFacts) -> str:
     wire = edge.evidence.wire
+    if edge.edge.style == POLLING and {facts.proof(edge, pin) for pin in (facts.old, facts.new or "")} == {ACCEPTED}:
+        return _proven(facts, edge)
     if wire is None or wire.new is None or not wire.reached:
         return DUAL if _is_current(edge) else STAGED
     if (wire.old, wire.new, wire.random, wire.none) != (ACCEPTED, ACCEPTED, REFUSED, REFUSED):
         return STAGED if wire.new == REFUSED else DUAL
+    return _proven(facts, edge)
+
+
+def _proven(facts: Facts, edge: EdgeFacts) -> str:
     return MOVED if is_switched(facts) and _works(facts, edge) else PROVEN
 
 
@@ -129,7 +135,7 @@ def phase_of(facts: Facts) -> str:
         return CONTRACT if states & {TRIMMED, NEW_ONLY} else VERIFIED
     if states <= {PROVEN}:
         return ALL_PROVEN
-    return EXPAND if any(edge.on_disk(facts.new) for edge in facts.roster) else PLANNED
+    return EXPAND if any(facts.on_disk(edge, facts.new) for edge in facts.roster) else PLANNED
 
 
 def useful_steps(facts: Facts) -> Tuple[Step, ...]:
@@ -138,13 +144,13 @@ def useful_steps(facts: Facts) -> Tuple[Step, ...]:
         return ()
     steps: List[Step] = []
     wanted = facts.to_trust()
-    lacking = [edge for edge in facts.roster if not why_not_expandable(edge.edge.style) and _lacks(facts, edge, wanted)]
+    lacking = [edge for edge in facts.roster if not facts.why_not(edge) and _lacks(facts, edge, wanted)]
     if lacking:
         steps.append(Expand(tuple(edge.name for edge in lacking)))
     if facts.db != {facts.new}:
         steps.append(Switch())
     steps += [RestartNode(node.name) for node in facts.nodes if node.presents != facts.new]
-    trusting = [edge for edge in facts.roster if not why_not_expandable(edge.edge.style) and _trusts_old(facts, edge)]
+    trusting = [edge for edge in facts.roster if not facts.why_not(edge) and _trusts_old(facts, edge)]
     if trusting:
         steps.append(Contract(tuple(edge.name for edge in trusting)))
     return tuple(steps)
@@ -156,8 +162,9 @@ def outlook(facts: Facts) -> Tuple[Verdict, ...]:
 
 
 def _lacks(facts: Facts, edge: EdgeFacts, pins: Tuple[str, ...]) -> bool:
-    return any(not edge.on_disk(pin) or facts.on_wire(edge, pin) == REFUSED for pin in pins) or state_of(facts, edge) == STAGED
+    asked = facts.asked_of(edge, pins)
+    return any(not facts.on_disk(edge, pin) or facts.proof(edge, pin) == REFUSED for pin in asked) or state_of(facts, edge) == STAGED
 
 
 def _trusts_old(facts: Facts, edge: EdgeFacts) -> bool:
-    return edge.on_disk(facts.old) is not False or facts.on_wire(edge, facts.old) == ACCEPTED or state_of(facts, edge) == TRIMMED
+    return facts.holds(edge, facts.old) is not False or facts.proof(edge, facts.old) == ACCEPTED or state_of(facts, edge) == TRIMMED

@@ -17,8 +17,8 @@ from dataclasses import replace
 from typing import AbstractSet, Callable, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import POLLING
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import ACCEPTED, HEALTHY, REFUSED, is_fresh
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import why_not_expandable
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import (
     Clause,
     Contract,
@@ -116,10 +116,12 @@ def _not_to_be_left(facts: Facts, name: str, reason: str) -> Optional[str]:
     if not meant:
         return "no Tentacle or record of the roster has exactly this name (patterns are not taken)"
     for edge in meant:
-        if why_not_expandable(edge.edge.style):
+        if facts.why_not(edge):
             continue
         wire = edge.evidence.wire
-        if wire is None or wire.reached:
+        if edge.edge.style == POLLING and edge.evidence.process:
+            return f"its host answers, and {edge.name} runs there"
+        if edge.edge.style != POLLING and (wire is None or wire.reached):
             return f"{edge.name} answers on the wire" if wire else f"nobody has probed {edge.name}"
         ill = [record for record in edge.edge.records if not record.is_disabled and record.health_status in HEALTHY]
         if ill:
@@ -177,7 +179,7 @@ def roster_closed(facts: Facts, _step: Step) -> Clause:
 
 def all_expandable(facts: Facts, _step: Step) -> Clause:
     """What cannot be given a second pin would be cut off by the switch (decision 3)."""
-    return _clause("all_expandable", "Not every Tentacle can be made to trust the new certificate", _not_expandable(facts.roster))
+    return _clause("all_expandable", "Not every Tentacle can be made to trust the new certificate", _not_expandable(facts, facts.roster))
 
 
 # -- clauses about the edges of the step
@@ -195,8 +197,8 @@ def in_roster(facts: Facts, step: Step) -> Clause:
 
 
 def expandable(facts: Facts, step: Step) -> Clause:
-    """Only a listening Tentacle is written to; the others are never touched (decision 3)."""
-    return _clause("expandable", "The step names a Tentacle that cannot be given a second pin", _not_expandable(_of_step(facts, step)))
+    """Only what can be given the new certificate is written to; the others are never touched (decision 3)."""
+    return _clause("expandable", "The step names a Tentacle that cannot be given a second pin", _not_expandable(facts, _of_step(facts, step)))
 
 
 def readable(facts: Facts, step: Step) -> Clause:
@@ -322,12 +324,12 @@ def nobody_else_presents_old(facts: Facts, _step: Step) -> Clause:
 
 def on_disk(facts: Facts, step: Step) -> Clause:
     """After a restart each Tentacle accepts whatever any node presents or would present (I2: the part of disk)."""
-    return _trusts("on_disk", facts, step, lambda edge, pin: edge.on_disk(pin) is True)
+    return _trusts("on_disk", facts, step, lambda edge, pin: facts.on_disk(edge, pin) is True)
 
 
 def in_process(facts: Facts, step: Step) -> Clause:
-    """Each running Tentacle accepts it too, proved on the wire with the very key (I2: the part of memory; I4; M1, M7)."""
-    return _trusts("in_process", facts, step, lambda edge, pin: facts.on_wire(edge, pin) == ACCEPTED)
+    """Each running Tentacle accepts it too, proved on the wire with the very key, a polling one by its log (I2: the part of memory; I4; M1, M7)."""
+    return _trusts("in_process", facts, step, lambda edge, pin: facts.proof(edge, pin) == ACCEPTED)
 
 
 def evidence_fresh(facts: Facts, _step: Step) -> Clause:
@@ -423,9 +425,9 @@ def _trusts(code: str, facts: Facts, step: Step, look: Callable[[EdgeFacts, str]
     needed = sorted(must_trust(facts, step), key=lambda pin: pin != facts.new)
     faults: List[Fault] = []
     for edge in facts.roster:
-        if why_not_expandable(edge.edge.style):
+        if facts.why_not(edge):
             continue
-        missing = [pin for pin in needed if not look(edge, pin)]
+        missing = [pin for pin in needed if pin in facts.asked_of(edge, needed) and not look(edge, pin)]
         if missing:
             faults.append(Fault(edge.name, all_sources(facts, edge, missing[0]), remedy_for(facts, edge, missing[0])))
     names = " and ".join(_brief(pin) for pin in needed)
@@ -436,7 +438,9 @@ def all_sources(facts: Facts, edge: EdgeFacts, pin: str) -> str:
     """``disk: trusted; process: started ..., restart pending: yes; wire: refused``: every source, also those that agree."""
     process = edge.evidence.process
     running = f"started {process.started_at or 'at an unknown time'}, restart pending: {process.restart_pending}" if process else "not seen"
-    disk = {True: "trusted", False: "not trusted", None: "not readable" if edge.evidence.problem else "not read"}[edge.on_disk(pin)]
+    disk = {True: "trusted", False: "not trusted", None: "not readable" if edge.evidence.problem else "not read"}[facts.on_disk(edge, pin)]
+    if edge.edge.style == POLLING:
+        return f"{_brief(pin)}: disk: {disk}; process: {running}; log: {facts.log_of(edge, pin)}"
     at = f" at {edge.edge.endpoint}" if edge.edge.endpoint else ""
     return f"{_brief(pin)}: disk: {disk}; process: {running}; wire{at}: {facts.on_wire(edge, pin) or 'not probed'}"
 
@@ -446,19 +450,24 @@ def remedy_for(facts: Facts, edge: EdgeFacts, pin: str) -> str:
     said = edge.evidence.problem or edge.evidence.refusal
     if said:
         return f"{said[0]}: {said[1]}"
-    if edge.on_disk(pin) is None:
+    if facts.on_disk(edge, pin) is None:
         return "Make its host reachable and its configuration readable; then run it again."
-    if not edge.on_disk(facts.old) and not edge.on_disk(facts.new or ""):
+    if not facts.on_disk(edge, facts.old) and not facts.on_disk(edge, facts.new or ""):
         return "It trusts neither certificate, so it was left alone. If this Server uses it, add the pin with octo_trust state=present; then run it again."
-    if not edge.on_disk(pin):
+    if not facts.on_disk(edge, pin):
         return "Run it again: the visit adds the pin."
-    if facts.on_wire(edge, pin) == REFUSED:
+    if edge.edge.style == POLLING and facts.proof(edge, pin) is None:
+        return (
+            "Its log does not say that the running process expects that certificate: see that its service runs, that it reaches the Server's port for"
+            " polling Tentacles, and that it logs at level Info; then run it again."
+        )
+    if facts.proof(edge, pin) == REFUSED:
         return "Its service did not restart. Restart it (octofleet.octopus.octo_service state=restarted_if_stale), then run it again."
     return "Start its service and make its port reachable from the controller; then run it again."
 
 
-def _not_expandable(edges: Iterable[EdgeFacts]) -> List[Fault]:
-    reasons = ((edge, why_not_expandable(edge.edge.style)) for edge in edges)
+def _not_expandable(facts: Facts, edges: Iterable[EdgeFacts]) -> List[Fault]:
+    reasons = ((edge, facts.why_not(edge)) for edge in edges)
     remedy = "Leave it behind with a reason (it will be cut off), or wait for a version that rotates it."
     return [Fault(edge.name, f"NOT_SWITCHABLE: {why}", remedy) for edge, why in reasons if why]
 

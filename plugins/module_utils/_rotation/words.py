@@ -15,7 +15,7 @@ from typing import Iterable, List, Optional, Sequence
 
 from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import LISTENING
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import Blocker, why_not_expandable
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import Blocker
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import phase
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import (
     Clause,
@@ -121,7 +121,7 @@ def _ability_lines(facts: Facts) -> List[str]:
 
 
 def _stuck(facts: Facts, edge: EdgeFacts) -> Iterable[Fault]:
-    why = why_not_expandable(edge.edge.style)
+    why = facts.why_not(edge)
     if why:
         yield Fault(edge.name, f"NOT_SWITCHABLE  {why}", "Leave it behind with a reason, or wait for a version that rotates it.")
     elif edge.evidence.problem:
@@ -238,7 +238,7 @@ def _how_safe(facts: Facts) -> str:
     if strange:
         seen = f"The Server's database holds {' or '.join(strange)}, which no Tentacle is known to trust"
         return f"{seen}: restart no node before {facts.old} is imported again."
-    at_risk = [edge.name for edge in facts.roster if any(edge.on_disk(pin) is False for pin in pins)]
+    at_risk = [edge.name for edge in facts.roster if any(facts.on_disk(edge, pin) is False for pin in pins)]
     if at_risk:
         return f"A restart would lock out {_names(at_risk)}. Going on or back repairs that."
     unseen = [edge.name for edge in facts.roster if edge.evidence.disk is None]
@@ -298,7 +298,7 @@ def closing_lines(facts: Facts, foreign_pins: int) -> List[str]:
     """The table at the end of a run, from what was seen at its end."""
     total = len(facts.roster)
     states = Counter(phase.state_of(facts, edge) for edge in facts.roster)
-    trusting = sum(1 for edge in facts.roster if facts.on_wire(edge, facts.new or "") == "accepted" and edge.on_disk(facts.new or ""))
+    trusting = sum(1 for edge in facts.roster if facts.proof(edge, facts.new or "") == "accepted" and facts.on_disk(edge, facts.new or ""))
     nodes = sum(1 for node in facts.nodes if node.presents == facts.new)
     healthy = sum(1 for edge in facts.roster if edge.evidence.health and edge.evidence.health.status in ("Healthy", "HasWarnings"))
     asked_health = sum(1 for edge in facts.roster if edge.edge.records and not edge.edge.is_disabled)

@@ -242,10 +242,11 @@ def polling_row(pin: str = OLD, style: str = "polling", subscription: str = "pol
     return row(thumbprint=own("p"), communication=style, listening={"enabled": False}, trust=trust, **more)
 
 
-def test_a_polling_tentacle_is_found_by_its_subscription_and_cannot_be_expanded() -> None:
+def test_a_polling_tentacle_is_found_by_its_subscription() -> None:
     roster = build([rec(1, None, own("p"), style=POLLING, subscription="abc")], visited(poll_1=[polling_row()]), hosts("poll-1"))
     assert [(edge.name, edge.style, edge.identity) for edge in roster.edges] == [("poll-1/Tentacle", POLLING, "abc")]
-    assert "polls the Server" in str(why_not_expandable(POLLING))
+    assert why_not_expandable(POLLING) is None
+    assert "octopus_polling_strategy=refuse" in str(why_not_expandable(POLLING, "refuse"))
 
 
 def test_two_tentacles_with_one_subscription_refuse() -> None:
@@ -267,10 +268,20 @@ def test_a_websocket_that_pins_the_old_certificate_is_an_edge_that_cannot_be_exp
     assert [edge.style for edge in roster.edges] == [WEBSOCKET]
 
 
-def test_a_listening_tentacle_that_also_polls_us_counts_as_polling() -> None:
+def test_a_listening_tentacle_that_also_polls_us_is_two_edges() -> None:
     mixed = row(thumbprint=own("a"), trust=[entry(OLD, "listening"), entry(OLD, "polling", "https://octopus:10943/", "abc")])
     roster = build([rec(1, "web-01:10933", own("a"))], visited(web_01=[mixed]), hosts("web-01"))
-    assert [edge.style for edge in roster.edges] == [POLLING]
+    assert [(edge.name, edge.style) for edge in roster.edges] == [("web-01/Tentacle", LISTENING), ("web-01/Tentacle (abc)", POLLING)]
+    assert [(note.code, note.name) for note in roster.notes] == [("ORPHAN_TENTACLE", "web-01/Tentacle")]
+
+
+def test_a_polling_tentacle_that_no_record_names_is_an_edge_for_each_subscription() -> None:
+    trust = [entry(OLD, "polling", "https://octopus:10943/", one) for one in ("abc", "xyz")]
+    roster = build([], visited(poll_1=[row(thumbprint=own("p"), listening={"enabled": False}, trust=trust)]), hosts("poll-1"))
+    assert [(edge.name, edge.style, edge.identity) for edge in roster.edges] == [
+        ("poll-1/Tentacle", POLLING, "abc"),
+        ("poll-1/Tentacle (xyz)", POLLING, "xyz"),
+    ]
 
 
 def test_a_listening_tentacle_that_polls_another_server_counts_as_listening() -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import POLLING
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import KUBERNETES
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import Evidence, Process, Wire
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import Blocker
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import phase
@@ -115,9 +115,9 @@ def test_useful_steps_in_order() -> None:
     assert phase.useful_steps(sample.before_switch(new=None)) == ()
 
 
-def test_a_polling_tentacle_is_in_no_useful_step() -> None:
-    polls = replace(edge("poll-1", (OLD,)), edge=replace(edge("poll-1").edge, style=POLLING))
-    steps = phase.useful_steps(sample.before_switch(edges=(polls,)))
+def test_who_cannot_be_expanded_is_in_no_useful_step() -> None:
+    agent = replace(edge("k8s", (OLD,)), edge=replace(edge("k8s").edge, style=KUBERNETES))
+    steps = phase.useful_steps(sample.before_switch(edges=(agent,)))
     assert not [step for step in steps if isinstance(step, (Expand, Contract))]
 
 
@@ -182,7 +182,7 @@ ILL = replace(AWAY, edge=replace(AWAY.edge, records=(sample.record("old-lab-3", 
         (ILL, "old-lab-3", "off since March", None),
         (ILL, "old-lab-3/Tentacle", "off since March", None),
         (replace(ILL, edge=replace(ILL.edge, instance="*")), "old-lab-3/Tentacle", "off", None),
-        (replace(edge("poll-1"), edge=replace(edge("poll-1").edge, style=POLLING)), "poll-1", "later", None),
+        (replace(edge("k8s"), edge=replace(edge("k8s").edge, style=KUBERNETES)), "k8s", "later", None),
         (ILL, "old-lab-3", " ", "no reason is given"),
         (ILL, "old-lab-*", "off", "exactly this name"),
         (AWAY, "old-lab-3", "off", "is Healthy by its record"),
