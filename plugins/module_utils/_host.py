@@ -6,9 +6,9 @@
 
 """The Host port: what a brain may ask of the machine that it looks at or changes.
 
-A brain is handed a ``Host`` and knows nothing of Ansible. ``PosixHost`` (below) runs on the target; a Windows hand
-drives the same brain from the controller later, so nothing here may assume that a file handle or a lock survives
-between two calls, other than through :meth:`Host.exclusively`.
+A brain is handed a ``Host`` and knows nothing of Ansible. ``PosixHost`` (below) runs on the target; ``WindowsHost``
+(plugin_utils/_windows.py) drives the same brain from the controller, so nothing here may assume that a file handle or a
+lock survives between two calls, other than through :meth:`Host.exclusively`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import struct
 import subprocess
 import tempfile
 import time
+from types import ModuleType
 from typing import IO, Callable, ContextManager, Dict, Iterator, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
@@ -70,7 +71,7 @@ class Service(NamedTuple):
     known: bool  # the manager has a definition of it
     active: bool
     pid: int  # 0: no process
-    started_monotonic_us: int  # the host's own monotonic clock (decisions 8); 0: no process
+    started_monotonic_us: int  # the host's own clock, see Host.monotonic_us (decisions 8); 0: no process
     started_at: str  # for people, ISO 8601 UTC
     user: str
     argv: Sequence[str]
@@ -99,6 +100,8 @@ class Socket(NamedTuple):
 
 
 class Host(Protocol):
+    paths: ModuleType  # what os.path is there: how paths are put together, taken apart and compared
+
     def run(
         self,
         argv: Sequence[str],
@@ -120,6 +123,9 @@ class Host(Protocol):
 
     def names_in(self, folder: str) -> List[str]:
         """Names in a folder, sorted; empty if there is none."""
+
+    def unindexed(self) -> Sequence[Tuple[str, str]]:
+        """Instances, with their configurations, that are recorded elsewhere than in the index: old ones in the registry of Windows."""
 
     def resolve(self, path: str) -> str:
         """The path with symbolic links followed (measured-tentacle 14.5)."""
@@ -144,6 +150,9 @@ class Host(Protocol):
     def service(self, unit: str) -> Service:
         """The service as it is now."""
 
+    def order(self, verb: str, unit: str, timeout: float) -> Completed:
+        """Tell the service manager to start, stop or restart; what comes of it is looked at, not believed (H-03)."""
+
     def process(self, pid: int) -> Optional[Process]:
         """A running process; None if there is none of that id."""
 
@@ -163,10 +172,13 @@ class Host(Protocol):
         """Who listens on a TCP port; only ``pids`` are told from others. Need not be complete once one of them was found."""
 
     def monotonic_us(self) -> int:
-        """The host's monotonic clock, comparable with :attr:`Service.started_monotonic_us`."""
+        """The host's clock in microseconds, comparable with :attr:`Service.started_monotonic_us`.
+
+        On POSIX the monotonic one. Windows tells when a process started by its wall clock only, so that is it there.
+        """
 
     def wall_ns(self, monotonic_us: int) -> int:
-        """The time of day at a moment of the monotonic clock, comparable with :attr:`FileStat.mtime_ns`."""
+        """The time of day at a moment of that clock, comparable with :attr:`FileStat.mtime_ns`."""
 
     def exclusively(self, path: str, wait: float = 60.0) -> ContextManager[int]:
         """Our own lock for a configuration (decisions 29): yields a descriptor to hand to vendor commands through ``inherit_fds``."""
@@ -182,6 +194,8 @@ _OTHERS = ""
 
 class PosixHost:
     """The machine that this process runs on."""
+
+    paths: ModuleType = os.path
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK, lock_parents: Sequence[str] = ("/run", "/run/lock", "/var/lock"), proc: str = "/proc") -> None:
         self._clock = clock
@@ -244,6 +258,9 @@ class PosixHost:
             return []
         except OSError as error:
             raise OctoError(f"The folder {folder} could not be read: {error.strerror}.", code="UNREADABLE", path=folder) from error
+
+    def unindexed(self) -> Sequence[Tuple[str, str]]:
+        return ()
 
     def resolve(self, path: str) -> str:
         return os.path.realpath(path)
@@ -324,6 +341,9 @@ class PosixHost:
             environment=_assignments(shown.get("Environment") or ""),
             state=shown.get("ActiveState") or "",
         )
+
+    def order(self, verb: str, unit: str, timeout: float) -> Completed:
+        return self.run(["systemctl", verb, unit], timeout=timeout)
 
     def process(self, pid: int) -> Optional[Process]:
         folder = f"{self._proc}/{pid}"
@@ -428,10 +448,14 @@ class PosixHost:
         asleep = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000 - self.monotonic_us()
         return ticks * 1_000_000 // os.sysconf("SC_CLK_TCK") - round(asleep, -4)
 
-    @contextlib.contextmanager
-    def exclusively(self, path: str, wait: float = 60.0) -> Iterator[int]:
+    def exclusively(self, path: str, wait: float = 60.0) -> ContextManager[int]:
         path = os.path.realpath(path)
-        name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32] + ".lock"
+        return self.hold(path, path, wait)
+
+    @contextlib.contextmanager
+    def hold(self, what: str, path: str, wait: float) -> Iterator[int]:
+        """The lock on ``what``; ``path`` is what a person is told. The lock on a file of another machine is held here, too (decisions 29)."""
+        name = hashlib.sha256(os.fsencode(what)).hexdigest()[:32] + ".lock"
         descriptor = os.open(os.path.join(self._lock_folder(), name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             deadline = self._clock.now() + wait

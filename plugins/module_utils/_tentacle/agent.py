@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Set
+from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Set
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._host import Clock, Host, Process, Service, iso
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import index, machinekey
@@ -20,6 +20,23 @@ _OPTION = re.compile(r"(?:--|-|/)(?P<name>instance|config)(?:[=:](?P<value>.*))?
 _ON_THE_WAY = ("activating", "deactivating", "reloading")
 
 
+def _slug(instance: str) -> str:
+    return re.sub(r"\s+", "-", re.sub(r"[/\\]", "", instance))
+
+
+class System(NamedTuple):
+    """What the vendor does differently on another operating system (tentacle-cli.md 2.9, 3.1)."""
+
+    home: str = index.DEFAULT_HOME
+    named: Callable[[str], str] = _slug  # an instance, as it stands in the name of its service
+    unit: Callable[[str], str] = "{}.service".format  # that name
+    least_patience: float = 15.0  # seconds for a process to start in
+    words: Sequence[str] = ()  # that every command of the vendor is given
+
+
+LINUX = System()
+
+
 class Installation(NamedTuple):
     """How the Tentacles of a host are set up; empty means as the vendor does it."""
 
@@ -28,16 +45,18 @@ class Installation(NamedTuple):
     executable: Sequence[str] = ("/opt/octopus/tentacle/Tentacle",)
     service: str = ""  # a unit; {instance} stands for the instance
     restart: Sequence[str] = ()
+    system: System = LINUX
 
 
-def installation_of(params: Mapping[str, Any]) -> Installation:
+def installation_of(params: Mapping[str, Any], system: System = LINUX) -> Installation:
     """From the options of _argspec.TENTACLE."""
     return Installation(
-        home=params["machine_configuration_home"].rstrip("/") or "/",
+        home=params["machine_configuration_home"].rstrip("\\/") or "/",
         machine_id_file=params["machine_id_file"],
         executable=params["executable"],
         service=params["service"] or "",
         restart=params["restart_command"] or (),
+        system=system,
     )
 
 
@@ -65,7 +84,7 @@ class Found(NamedTuple):
 def command_of(argv: Sequence[str]) -> Optional[Command]:
     """The vendor's command in ``argv``, behind an interpreter or sudo too; None if it is none."""
     for at, word in enumerate(argv[:4]):
-        if word.rpartition("/")[2].lower() in _PROGRAMS and len(argv) > at + 1:
+        if re.split(r"[/\\]", word)[-1].lower() in _PROGRAMS and len(argv) > at + 1:
             verb = argv[at + 1].lstrip("-/").lower()
             return Command(verb, *_options(argv[at + 2 :])) if re.match(r"[a-z0-9?][a-z0-9-]*\Z", verb) else None
     return None
@@ -96,9 +115,9 @@ def find(host: Host, subject: Subject, installation: Installation, clock: Clock,
 
 
 def unit_of(instance: str, installation: Installation) -> str:
-    """The vendor's rule (tentacle-cli.md 2.9): the bare instance, slashes removed, each run of white space a hyphen."""
-    name = re.sub(r"\s+", "-", re.sub(r"[/\\]", "", instance))
-    return installation.service.replace("{instance}", name) if installation.service else f"{name}.service"
+    """The vendor's rule (tentacle-cli.md 2.9): on Linux the bare instance, slashes removed, each run of white space a hyphen."""
+    name = installation.system.named(instance)
+    return installation.service.replace("{instance}", name) if installation.service else installation.system.unit(name)
 
 
 def family_of(host: Host, pid: int) -> List[int]:
@@ -151,8 +170,8 @@ def _starts_another(host: Host, service: Service, subject: Subject, installation
         )
     if command.instance and command.instance.lower() not in {name.lower() for name in subject.names}:
         return f"The unit {service.unit} runs the Tentacle instance {command.instance}, not {subject.instance}. Name the right unit with `service`."
-    home = dict(service.environment).get(index.HOME_VARIABLE, index.DEFAULT_HOME)
-    if not installation.service and host.resolve(home) != host.resolve(installation.home):
+    home = dict(service.environment).get(index.HOME_VARIABLE, installation.system.home)
+    if not installation.service and not index.is_same(host, home, installation.home):
         return f"The unit {service.unit} reads the instance index under {home}, not under {installation.home}. Name the right unit with `service`."
     return ""
 
@@ -163,9 +182,9 @@ def _may_concern(host: Host, process: Process, command: Command, subject: Subjec
             return False
         environment = host.environment_of(process.pid)
         theirs = environment.get(index.HOME_VARIABLE, index.DEFAULT_HOME if environment else home)
-        return host.resolve(theirs) == host.resolve(home)
-    if command.config.startswith("/"):
-        return host.resolve(command.config) == subject.configuration
+        return index.is_same(host, theirs, home)
+    if host.paths.isabs(command.config):
+        return index.is_same(host, command.config, subject.configuration)
     return True
 
 

@@ -30,9 +30,16 @@ class IndexEntry(NamedTuple):
 
 def read_index(host: Host, home: str = DEFAULT_HOME) -> List[IndexEntry]:
     """Every file of the index, whatever its extension, sorted by the instance's name."""
-    folder = f"{home}/Tentacle/Instances"
-    found = (_entry(host, f"{folder}/{name}") for name in host.names_in(folder))
-    return sorted((entry for entry in found if entry is not None), key=lambda entry: (entry.instance.lower(), entry.instance))
+    folder = folder_of(host, home)
+    found = [_entry(host, folder, name) for name in host.names_in(folder)]
+    entries = [entry for entry in found if entry is not None]
+    known = {entry.instance for entry in entries}
+    entries += (IndexEntry(instance, path) for instance, path in host.unindexed() if instance not in known)
+    return sorted(entries, key=lambda entry: (entry.instance.lower(), entry.instance))
+
+
+def folder_of(host: Host, home: str) -> str:
+    return str(host.paths.join(home, "Tentacle", "Instances"))
 
 
 def select(entries: Sequence[IndexEntry], instance: str, home: str = DEFAULT_HOME) -> List[IndexEntry]:
@@ -49,18 +56,22 @@ def select(entries: Sequence[IndexEntry], instance: str, home: str = DEFAULT_HOM
         return (exact or same)[:1]
     names = ", ".join(entry.instance for entry in entries) or "none"
     what = "could be any of several that differ in case only" if same else "is not configured on this host"
-    reason = f"The Tentacle instance {instance} {what} (the index {home}/Tentacle/Instances has: {names})."
+    reason = f"The Tentacle instance {instance} {what} (the instance index under {home} has: {names})."
     return [IndexEntry(instance, "", "INSTANCE_UNKNOWN", reason)]
 
 
 def names_of(entries: Sequence[IndexEntry], host: Host, configuration: str) -> List[str]:
     """Every instance name that leads to the same configuration file: two may share one (tentacle-cli.md 2.8)."""
-    resolved = host.resolve(configuration)
-    return [entry.instance for entry in entries if entry.configuration and host.resolve(entry.configuration) == resolved]
+    return [entry.instance for entry in entries if entry.configuration and is_same(host, entry.configuration, configuration)]
 
 
-def _entry(host: Host, path: str) -> Optional[IndexEntry]:
-    file = path.rpartition("/")[2]
+def is_same(host: Host, one: str, other: str) -> bool:
+    """Whether two paths lead to the same file."""
+    return bool(host.paths.normcase(host.resolve(one)) == host.paths.normcase(host.resolve(other)))
+
+
+def _entry(host: Host, folder: str, file: str) -> Optional[IndexEntry]:
+    path = host.paths.join(folder, file)
     try:
         data = host.read(path)
         if data is None:  # a folder, or gone meanwhile

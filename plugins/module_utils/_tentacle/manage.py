@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import instance, readiness, service, visit
-from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.agent import Installation, installation_of
+from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.agent import LINUX, Installation, System, installation_of
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.index import IndexEntry
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.instance import Row, Seen
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.service import Endpoint, Hands, Proof, Target
@@ -37,10 +37,10 @@ class Node(NamedTuple):
     restart: Sequence[str] = ()
 
 
-def service_rows(hands: Hands, params: Mapping[str, Any], limits: Limits) -> List[Row]:
+def service_rows(hands: Hands, params: Mapping[str, Any], limits: Limits, system: System = LINUX) -> List[Row]:
     """From the options of octo_service."""
     if params["application"] == "tentacle":
-        return tentacle_rows(hands, params["instance"], params["state"], limits, installation_of(params))
+        return tentacle_rows(hands, params["instance"], params["state"], limits, installation_of(params, system))
     thumbprint = _thumbprint.parse(params["thumbprint"], "thumbprint of the Server") if params["thumbprint"] else None
     endpoint = _endpoint(params["endpoint"], thumbprint) if params["endpoint"] else None
     return [node_row(hands, Node(params["service"], endpoint, params["restart_command"] or ()), params["state"], limits)]

@@ -68,7 +68,7 @@ def _identity(host: Host, settings: Configuration, installation: Installation) -
             f"The configuration {settings.path} has no {' and no '.join(missing)}: at its next start the agent would make itself a new identity "
             "and serve it. Restore the configuration from a copy.",
         )
-    elif not machinekey.is_intact(host, settings.get(configuration.CERTIFICATE), installation.machine_id_file):
+    elif installation.machine_id_file and not machinekey.is_intact(host, settings.get(configuration.CERTIFICATE), installation.machine_id_file):
         yield Reason(
             "MACHINE_ID_CHANGED",
             f"The certificate in {settings.path} cannot be opened with the machine id in {installation.machine_id_file}: the agent would not "
@@ -90,7 +90,7 @@ def _service(found: Found) -> Iterator[Reason]:
 def _executable(host: Host, found: Found) -> Iterator[Reason]:
     service = found.service
     path = service.argv[0] if service.known and service.argv and not found.problem else ""
-    if not path.startswith("/"):
+    if not host.paths.isabs(path):
         return
     file = host.stat(path)
     if file is None:

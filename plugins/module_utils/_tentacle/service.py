@@ -12,14 +12,13 @@ from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 
 from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
-from ansible_collections.octofleet.octopus.plugins.module_utils._host import Clock, Host, Service
+from ansible_collections.octofleet.octopus.plugins.module_utils._host import Clock, Completed, Host, Service
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.tls import Wire
 
 LOOPBACK = "127.0.0.1"
 
 _ATTEMPT = 5.0  # seconds for one look at the wire
 _PAUSE = 0.05
-_LEAST_PATIENCE = 15.0
 _AT_REST = ("failed", "inactive")  # the manager will not try again by itself
 _SETTLED = 2.0
 _SAME_START_US = 1_000_000  # two readings of one start may differ by a tick; a process id does not come round in a second
@@ -62,18 +61,18 @@ class Hands(NamedTuple):
     clock: Clock
 
 
-def patience_for(certificates: int) -> float:
+def patience_for(certificates: int, least: float = 15.0) -> float:
     """Seconds to wait for a restarted Tentacle: tenfold what fast hardware takes, 0.65 and 0.041 a stored certificate (measured-tentacle.md 14.3)."""
-    return max(_LEAST_PATIENCE, 10 * (0.65 + 0.041 * certificates))
+    return max(least, 10 * (0.65 + 0.041 * certificates))
 
 
 def restart(hands: Hands, target: Target) -> Proof:
-    said = _run(hands, target, target.restart or ("systemctl", "restart", target.before.unit))
+    said = _run(hands, target, target.restart) if target.restart else _order(hands, target, "restart")
     return _proved(hands, target, "restarted", said)
 
 
 def start(hands: Hands, target: Target) -> Proof:
-    return _proved(hands, target, "started", _run(hands, target, ("systemctl", "start", target.before.unit)))
+    return _proved(hands, target, "started", _order(hands, target, "start"))
 
 
 def confirm(hands: Hands, target: Target) -> Proof:
@@ -83,7 +82,7 @@ def confirm(hands: Hands, target: Target) -> Proof:
 
 def stop(hands: Hands, target: Target) -> None:
     """Until no process is left: the unit of a cleanly stopped Tentacle may well show *failed* (H-40)."""
-    said = _run(hands, target, ("systemctl", "stop", target.before.unit))
+    said = _order(hands, target, "stop")
     deadline = hands.clock.now() + target.patience
     while True:
         service = target.look()
@@ -166,8 +165,16 @@ def _wait_for_tls(hands: Hands, endpoint: Endpoint, service: Service, deadline: 
         hands.clock.sleep(_PAUSE)
 
 
+def _order(hands: Hands, target: Target, verb: str) -> str:
+    return _said("The service manager", hands.host.order(verb, target.before.unit, target.patience + 120))
+
+
 def _run(hands: Hands, target: Target, argv: Sequence[str]) -> str:
-    """What the order's program said, for the case that it comes to nothing; the lock is not inherited, or an agent would hold it for ever."""
-    completed = hands.host.run(argv, timeout=target.patience + 120)
+    """The lock is not inherited, or an agent would hold it for ever."""
+    return _said(argv[0], hands.host.run(argv, timeout=target.patience + 120))
+
+
+def _said(who: str, completed: Completed) -> str:
+    """For the case that the order comes to nothing."""
     words = completed.stderr.strip()[:300]
-    return f" {argv[0]} said: {words}" if words else ""
+    return f" {who} said: {words}" if words else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ class HandClock:
 
 class FakeHost:
     """A Host whose files, processes and services are dictionaries. Every order that it is given is kept in ``orders``."""
+
+    paths = posixpath
 
     def __init__(self, time: HandClock) -> None:
         self.time = time
@@ -97,6 +100,9 @@ class FakeHost:
     def names_in(self, folder: str) -> list[str]:
         return sorted({path[len(folder) + 1 :].split("/")[0] for path in self.files if path.startswith(folder + "/")})
 
+    def unindexed(self) -> Sequence[tuple[str, str]]:
+        return ()
+
     def resolve(self, path: str) -> str:
         return path
 
@@ -124,6 +130,9 @@ class FakeHost:
 
     def service(self, unit: str) -> Service:
         return self.services.get(unit, Service(unit, False, False, 0, 0, "", "root", ()))
+
+    def order(self, verb: str, unit: str, timeout: float) -> Completed:
+        return self.run(["systemctl", verb, unit], timeout=timeout)
 
     def process(self, pid: int) -> Process | None:
         return self.table.get(pid)
