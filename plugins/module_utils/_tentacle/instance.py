@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import os.path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
@@ -66,7 +65,7 @@ def look(host: Host, subject: Subject, installation: Installation, clock: Clock,
     settings = _load(host, subject, clock)
     entries = trust.parse(settings.get(configuration.TRUST), subject.configuration)
     found = found or agent.find(host, subject, installation, clock)
-    armed = log.armed(host, _log_folder(settings), found.service.pid)
+    armed = log.armed(host, _log_folder(host, settings), found.service.pid)
     return Seen(
         subject,
         settings,
@@ -83,10 +82,10 @@ def _load(host: Host, subject: Subject, clock: Clock) -> Configuration:
     try:
         return configuration.load(host, subject.configuration, clock)
     except OctoError as error:
-        folder, name = os.path.split(subject.configuration)
+        folder, name = host.paths.split(subject.configuration)
         copies = [one for one in host.names_in(folder) if one.startswith(name + OURS) and one.endswith(".bak")]
         if copies:
-            error.message += f" The newest copy of ours is {folder}/{max(copies)}; what it lacks, the next run adds."
+            error.message += f" The newest copy of ours is {host.paths.join(folder, max(copies))}; what it lacks, the next run adds."
         raise
 
 
@@ -141,10 +140,10 @@ def problem_row(entry: IndexEntry, error: OctoError) -> Row:
     }
 
 
-def _log_folder(settings: Configuration) -> str:
+def _log_folder(host: Host, settings: Configuration) -> str:
     """Under the instance's home, which is the configuration's folder unless it was set (tentacle-cli.md 1.5, 3.3)."""
-    folder = os.path.dirname(settings.path)
-    return os.path.join(folder, settings.get(configuration.HOME).strip(), "Logs")
+    folder = host.paths.dirname(settings.path)
+    return str(host.paths.join(folder, settings.get(configuration.HOME).strip(), "Logs"))
 
 
 def _pending(host: Host, subject: Subject, entries: trust.Entries, found: Found, armed: Optional[log.Armed]) -> str:

@@ -281,7 +281,7 @@ def target_of(hands: Hands, seen: Seen, installation: Installation, timeout: Opt
         before=seen.service,
         look=lambda: agent.find(hands.host, seen.subject, installation, hands.clock, patience=0).service,
         endpoint=Endpoint(settings.listen_ip or service.LOOPBACK, settings.port, seen.thumbprint) if settings.listens else None,
-        patience=timeout if timeout is not None else service.patience_for(certificates),
+        patience=timeout if timeout is not None else service.patience_for(certificates, installation.system.least_patience),
         restart=installation.restart,
         holds=lambda pid: any(one.pid for one in readiness.listeners(hands.host, settings, pid)),
     )

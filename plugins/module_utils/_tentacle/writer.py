@@ -11,7 +11,6 @@ Who calls holds our own lock for the configuration from the reading on.
 
 from __future__ import annotations
 
-import os.path
 import re
 from typing import Dict, List, NamedTuple, Sequence
 
@@ -79,7 +78,7 @@ class _Writer:
         return why
 
     def _by_vendor(self, entries: trust.Entries, wanted: trust.Entries) -> str:
-        argv = vendor_command(self.installation.executable, self.subject.instance, entries, wanted)
+        argv = [*vendor_command(self.installation.executable, self.subject.instance, entries, wanted), *self.installation.system.words]
         inherited = [self.order.descriptor] if self.order.descriptor >= 0 else []
         completed = self.host.run(argv, env=vendor_environment(self.installation), inherit_fds=inherited)
         # The exit code is no evidence: 14 of 100 writes were lost with rc 0 (measured-tentacle.md 14.4). The next look decides.
@@ -125,21 +124,21 @@ class _Writer:
                 at_work = self._at_work()
 
     def _back_up(self, settings: Configuration) -> None:
-        folder = self.order.backup_folder or os.path.dirname(self.path)
+        folder = self.order.backup_folder or self.host.paths.dirname(self.path)
         name = re.sub(r"[^A-Za-z0-9._-]", "_", self.subject.instance)
-        stem = f"{os.path.basename(self.path)}{OURS}{name}-"
+        stem = f"{self.host.paths.basename(self.path)}{OURS}{name}-"
         stamp = re.sub(r"[:-]", "", iso(self.host.wall_ns(self.host.monotonic_us())))
-        self.host.write_private(f"{folder}/{stem}{stamp}.bak", settings.data)
+        self.host.write_private(self.host.paths.join(folder, f"{stem}{stamp}.bak"), settings.data)
         kept = [name for name in self.host.names_in(folder) if name.startswith(stem) and name.endswith(".bak")]
         for old in kept[:-BACKUPS_KEPT]:
-            self.host.remove(f"{folder}/{old}")
+            self.host.remove(self.host.paths.join(folder, old))
 
     def _sweep(self) -> None:
         """Temporary files of a killed run hold the encrypted key (measured-tentacle.md 14.5)."""
-        folder, name = os.path.split(self.path)
+        folder, name = self.host.paths.split(self.path)
         for left in self.host.names_in(folder):
             if left.startswith(name + OURS) and left.endswith(".tmp"):
-                self.host.remove(f"{folder}/{left}")
+                self.host.remove(self.host.paths.join(folder, left))
 
     def _gave_up(self, why: str) -> OctoError:
         said = f" The vendor's command said: {self.last_words}" if self.last_words else ""
@@ -152,7 +151,7 @@ class _Writer:
 
 
 def vendor_environment(installation: Installation) -> Dict[str, str]:
-    return {index.HOME_VARIABLE: installation.home} if installation.home != index.DEFAULT_HOME else {}
+    return {index.HOME_VARIABLE: installation.home} if installation.home != installation.system.home else {}
 
 
 def vendor_command(executable: Sequence[str], instance: str, entries: trust.Entries, wanted: trust.Entries) -> List[str]:
