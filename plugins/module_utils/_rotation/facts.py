@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import FrozenSet, Iterable, Iterator, Mapping, Optional, Tuple, Union
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import POLLING, Edge
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import ACCEPTED, REFUSED, Evidence
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import ACCEPTED, HEALTHY, REFUSED, Evidence
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import OVERLAP, REPLACE, Blocker, why_not_expandable
 
 
@@ -129,8 +129,16 @@ class Facts:
         """Whether the running process accepts ``pin``: by the wire, for a polling Tentacle by its log (decision 25); None: no evidence."""
         if edge.edge.style != POLLING:
             return self.on_wire(edge, pin)
+        if self._answered(edge, pin):
+            return ACCEPTED
         verdicts = {self._polled(edge, place, pins, pin) for place, pins in self._places(edge).items()}
         return REFUSED if REFUSED in verdicts else ACCEPTED if verdicts == {ACCEPTED} else None
+
+    def _answered(self, edge: EdgeFacts, pin: str) -> bool:
+        """Whether the Server has reached the Tentacle since its last visit, while every node presented ``pin`` and nothing else."""
+        health, visited_at = edge.evidence.health, edge.evidence.visited_at
+        healthy = health is not None and health.status in HEALTHY and health.presented == {pin} and (visited_at is None or health.at >= visited_at)
+        return healthy and all(node.presents == pin for node in self.nodes) and self.on_disk(edge, pin) is True
 
     def _places(self, edge: EdgeFacts) -> Mapping[str, FrozenSet[str]]:
         """The addresses at which the Tentacle polls this Server, with what it trusts there."""

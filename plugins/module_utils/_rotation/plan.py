@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from typing import Dict, List, Mapping, Sequence, Tuple, Union
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import POLLING
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import LISTENING, POLLING
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import Contract, EdgeFacts, Expand, Facts, RestartNode
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.phase import useful_steps
 
 WaveSpec = Sequence[Union[int, str]]
+LONGEST_GAP = 120.0  # seconds; the vendor's longest back-off (halibut-wire.md)
+_SHORTEST_GAP = 5.0
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,20 @@ class Rates:
 
 
 @dataclass(frozen=True)
+class Crews:
+    """The hosts to visit: listening Tentacles first, since each polling one with both pins makes noise at every node (issue of the two pins:
+    measured-tentacle.md 5), so those are expanded last and close before the switch."""
+
+    listening: Tuple[str, ...]
+    polling: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Plan:
     id: str
     digest: str  # of the roster
     waves: Tuple[Tuple[str, ...], ...]
+    polling_waves: Tuple[Tuple[str, ...], ...]
     visits: int  # of hosts, both rounds
     restarts: int  # of Tentacles
     node_restarts: int
@@ -44,6 +56,20 @@ class Plan:
     seconds: float
     portal_seconds: float
     error_lines_a_minute: float
+    polling_gap: float  # seconds without contact to a polling Tentacle after a node's restart; 0: none polls
+
+
+def crews(facts: Facts, hosts: Sequence[str]) -> Crews:
+    """Who is visited when. Before its visit a polling Tentacle is on no host, so a host without a record of its own may have it."""
+    places = {style: {edge.edge.host for edge in facts.edges if edge.edge.style == style} for style in (LISTENING, POLLING)}
+    unplaced = "" in places[POLLING]
+    polling = tuple(host for host in hosts if host in places[POLLING] or (unplaced and host not in places[LISTENING]))
+    return Crews(tuple(host for host in hosts if host not in polling), polling)
+
+
+def gap_after(overlap: float, longest: float = LONGEST_GAP) -> float:
+    """How long a polling Tentacle that was refused for ``overlap`` seconds may take to try the new certificate (measured-tentacle.md 14.1)."""
+    return min(longest, max(_SHORTEST_GAP, 2 * overlap))
 
 
 def plan_id(old: str, new: str, digest: str) -> str:
@@ -78,23 +104,27 @@ def make_plan(
     hosts: Sequence[str],
     spec: WaveSpec,
     forks: int,
+    polling_spec: WaveSpec = (2, "100%"),
+    longest_gap: float = LONGEST_GAP,
     rates: Rates = Rates(),
     gates: int = 4,
 ) -> Plan:
-    """The plan of what is left to do from these facts. ``hosts``: those to visit, in order; the first wave is the canary."""
+    """The plan of what is left to do from these facts. ``hosts``: those to visit; the first wave of each crew is its canary."""
     steps = useful_steps(facts)
-    made = waves(hosts, spec)
+    crew = crews(facts, hosts)
+    made, polling_waves = waves(crew.listening, spec), waves(crew.polling, polling_spec)
     rounds = 2 if any(isinstance(step, Contract) for step in steps) or facts.new is None else 1 if steps else 0
     expanding = sum(len(step.edges) for step in steps if isinstance(step, Expand)) if facts.new else len(facts.roster)
     restarting = [step for step in steps if isinstance(step, RestartNode)] if facts.new else list(facts.nodes)
     at_once = max(1, min(forks, facts.away_at_most))
-    batches = sum(math.ceil(len(wave) / at_once) for wave in made)
     polling = sum(1 for edge in facts.roster if edge.edge.style == POLLING)
-    seconds = rounds * (batches * rates.visit + len(made) * rates.gate) + len(restarting) * rates.node + gates * rates.gate
+    overlap = _round_of(polling_waves, at_once, rates)
+    seconds = rounds * (_round_of(made, at_once, rates) + overlap) + len(restarting) * rates.node + gates * rates.gate
     return Plan(
         id=plan_id(facts.old, facts.new or "", digest),
         digest=digest,
         waves=made,
+        polling_waves=polling_waves,
         visits=rounds * len(hosts),
         restarts=expanding + (len(facts.roster) if rounds == 2 else 0),
         node_restarts=len(restarting),
@@ -104,7 +134,13 @@ def make_plan(
         seconds=seconds if steps or facts.new is None else 0.0,
         portal_seconds=rates.node if restarting else 0.0,
         error_lines_a_minute=polling / 2,
+        polling_gap=gap_after(overlap + rates.node, longest_gap) if polling and restarting else 0.0,
     )
+
+
+def _round_of(made: Sequence[Sequence[str]], at_once: int, rates: Rates) -> float:
+    """Seconds for one visit to each host of the waves."""
+    return sum(math.ceil(len(wave) / at_once) * rates.visit + rates.gate for wave in made)
 
 
 def edges_by_host(edges: Sequence[EdgeFacts]) -> Dict[str, List[str]]:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, Dict, Optional, Sequence
 
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import Process, Wire
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import POLLING
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import ACCEPTED, Process, Wire
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import phase
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import EdgeFacts, Facts, Verdict
 
@@ -35,6 +36,7 @@ def make_report(
         "nodes": [{"name": node.name, "endpoint": node.endpoint, "presents": node.presents} for node in facts.nodes],
         "spaces": {"asked": list(facts.spaces_asked) if facts.spaces_asked is not None else None, "seen": list(facts.spaces_seen)},
         "counts": counts(facts),
+        "proofs": proofs(facts),
         "tentacles": [row(facts, edge) for edge in facts.edges],
         "blockers": [{"code": found.code, "name": found.name, "seen": found.seen, "remedy": found.remedy} for found in facts.blockers],
         "left_behind": [{"name": name, "reason": reason} for name, reason in facts.left_behind],
@@ -58,6 +60,12 @@ def counts(facts: Facts) -> Dict[str, int]:
     return found
 
 
+def proofs(facts: Facts) -> Dict[str, int]:
+    """Tentacles by the kind of proof that they trust the new certificate (decision 24)."""
+    kinds = ["none" if facts.proof(edge, facts.new or "") != ACCEPTED else "log" if edge.edge.style == POLLING else "wire" for edge in facts.edges]
+    return {kind: kinds.count(kind) for kind in ("wire", "log", "none") if kind in kinds}
+
+
 def row(facts: Facts, edge: EdgeFacts) -> Dict[str, Any]:
     evidence = edge.evidence
     return {
@@ -72,6 +80,8 @@ def row(facts: Facts, edge: EdgeFacts) -> Dict[str, Any]:
         "means": phase.STATES[phase.state_of(facts, edge)],
         "disk": sorted(evidence.disk.pins()) if evidence.disk else None,
         "process": _process(evidence.process),
+        "log": facts.log_of(edge, facts.new or "") if edge.edge.style == POLLING else None,
+        "proof": {"old": facts.proof(edge, facts.old), "new": facts.proof(edge, facts.new) if facts.new else None},
         "wire": _wire(evidence.wire, facts.now),
         "health": evidence.health.status if evidence.health else None,
         "problem": {"code": evidence.problem[0], "reason": evidence.problem[1]} if evidence.problem else None,

@@ -14,8 +14,8 @@ from typing import Counter as CounterType
 from typing import Iterable, List, Optional, Sequence
 
 from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import LISTENING
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import Blocker
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import LISTENING, POLLING
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import REPLACE, Blocker
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import phase
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import (
     Clause,
@@ -82,7 +82,7 @@ def plan_lines(facts: Facts, plan: Plan, estate: Estate, notes: Sequence[Blocker
     lines.append(_fleet_line(facts))
     lines += _ability_lines(facts)
     lines += [f"  . {note.name}: {note.code}: {note.seen}. {note.remedy}" for note in notes[:_MOST]]
-    lines += _cost_lines(plan)
+    lines += _cost_lines(facts, plan)
     lines += [
         f"Warning: policy {one.name} in space {one.space} may upgrade Tentacles after a health check." for one in facts.policies if one.upgrades
     ]
@@ -133,8 +133,10 @@ def _stuck(facts: Facts, edge: EdgeFacts) -> Iterable[Fault]:
             yield Fault(edge.name, f"{code}  {sentence}", "Repair that first.")
 
 
-def _cost_lines(plan: Plan) -> List[str]:
-    order = "; ".join(_wave(number, wave) for number, wave in enumerate(plan.waves)) or "no host"
+def _cost_lines(facts: Facts, plan: Plan) -> List[str]:
+    order = _in_order(plan.waves)
+    if plan.polling_waves:
+        order = f"{order}; then the polling ones: {_in_order(plan.polling_waves)}" if plan.waves else _in_order(plan.polling_waves)
     busy = f"; {plan.busy} busy now" if plan.busy else ""
     down = _count(plan.node_restarts, "time")
     lines = [
@@ -143,9 +145,23 @@ def _cost_lines(plan: Plan) -> List[str]:
         f"{plan.away_at_most} away at once;",
         f"        at {plan.forks} forks about {duration(plan.seconds)}; portal down {down} for about {plan.portal_seconds:.0f} s.",
     ]
-    if plan.error_lines_a_minute:
-        lines.append(f"        polling ones: up to {plan.error_lines_a_minute:.0f} error lines a minute on each node while both pins stand.")
-    return lines
+    return [*lines, *_polling_lines(facts, plan)]
+
+
+def _polling_lines(facts: Facts, plan: Plan) -> List[str]:
+    """What polling costs: noise and a gap with both pins, an outage with replaced ones (measured-tentacle.md 5 and 14.1)."""
+    if not plan.polling_gap:
+        return []
+    if facts.polling == REPLACE:
+        return ["        polling ones: offline from their visit until the Server has switched and restarted (octopus_polling_strategy=replace)."]
+    return [
+        f"        polling ones: away for up to {duration(plan.polling_gap)} after each node's restart, and up to {plan.error_lines_a_minute:.1f} error"
+        " lines a minute on each node while both pins stand."
+    ]
+
+
+def _in_order(waves: Sequence[Sequence[str]]) -> str:
+    return "; ".join(_wave(number, wave) for number, wave in enumerate(waves)) or "no host"
 
 
 def _wave(number: int, wave: Sequence[str]) -> str:
@@ -298,19 +314,28 @@ def closing_lines(facts: Facts, foreign_pins: int) -> List[str]:
     """The table at the end of a run, from what was seen at its end."""
     total = len(facts.roster)
     states = Counter(phase.state_of(facts, edge) for edge in facts.roster)
-    trusting = sum(1 for edge in facts.roster if facts.proof(edge, facts.new or "") == "accepted" and facts.on_disk(edge, facts.new or ""))
+    trusting = [edge for edge in facts.roster if facts.proof(edge, facts.new or "") == "accepted" and facts.on_disk(edge, facts.new or "")]
     nodes = sum(1 for node in facts.nodes if node.presents == facts.new)
     healthy = sum(1 for edge in facts.roster if edge.evidence.health and edge.evidence.health.status in ("Healthy", "HasWarnings"))
     asked_health = sum(1 for edge in facts.roster if edge.edge.records and not edge.edge.is_disabled)
     lines = [
         f"Server certificate {_arrow(facts)}",
-        f"  trusted by {trusting} of {_count(total, 'Tentacle')}, proved on the wire (new accepted, random refused, none refused)",
+        f"  trusted by {len(trusting)} of {_count(total, 'Tentacle')}, proved {_kinds_of_proof(trusting)}",
         f"  Server: {nodes} of {_count(len(facts.nodes), 'node')} {'presents' if nodes == 1 else 'present'} the new certificate",
         f"  {healthy} of {asked_health} healthy; old certificate removed and refused on {states[phase.NEW_ONLY]} of {total}; "
         f"{_count(foreign_pins, 'foreign pin')} untouched",
     ]
     fate = "cut off" if phase.is_switched(facts) else "will be cut off by the switch"
     return lines + [f'  left behind, {fate}: {name} (reason given: "{reason}")' for name, reason in facts.left_behind]
+
+
+def _kinds_of_proof(trusting: Sequence[EdgeFacts]) -> str:
+    by_log = sum(1 for edge in trusting if edge.edge.style == POLLING)
+    on_wire = "on the wire (new accepted, random refused, none refused)"
+    if not by_log:
+        return on_wire
+    log = f"by {'its log' if by_log == 1 else 'their logs'} {by_log}"
+    return f"{on_wire} {len(trusting) - by_log}, {log}" if by_log < len(trusting) else log
 
 
 def last_line(facts: Facts, seconds: Optional[float]) -> str:

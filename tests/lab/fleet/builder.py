@@ -322,9 +322,9 @@ class Fleet:
         home = {HOME_VARIABLE: str(self.folders.host(host) / "etc" / "octopus")} if host is not None else {}
         return subprocess.run(list(argv), env={**self.env, **home, **more}, cwd="/", capture_output=True, text=True, check=False)
 
-    def start_witness(self, rate: float = 5.0) -> Witnessing:
-        """It has looked at every edge when this returns."""
-        self._witness = Witnessing(self.folders, rate)
+    def start_witness(self, rate: float = 5.0, back_off: float = 0.0) -> Witnessing:
+        """It has looked at every edge when this returns. ``back_off``: what was announced for polling Tentacles after a node's restart."""
+        self._witness = Witnessing(self.folders, rate, back_off)
         return self._witness
 
     @property

@@ -17,6 +17,7 @@ from lab.fleet.servers import INSTANCE, database_file
 from lab.fleet.tentacles import Paths, paths_of
 
 Document = dict[str, Any]
+_LONGEST_BACK_OFF = 120.0  # seconds of a polling Tentacle (halibut-wire.md)
 
 
 def inventory(folders: Folders, plan: Plan, password: str, machine_id_file: str | None) -> Document:
@@ -37,6 +38,7 @@ def inventory(folders: Folders, plan: Plan, password: str, machine_id_file: str 
                 "octopus_store": str(folders.root / "store"),
                 "octopus_backup_password": password,
                 "octopus_health_poll_interval": 0.5,
+                "octopus_polling_gap": _LONGEST_BACK_OFF * plan.spec.time_scale,
                 "octopus_backup_dir": str(folders.root / "backup"),
             },
             "children": {

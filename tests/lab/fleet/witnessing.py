@@ -43,10 +43,11 @@ class WitnessReport:
 class Witnessing:
     """A running witness. It ends by itself when the fleet's folder goes."""
 
-    def __init__(self, folders: Folders, rate: float) -> None:
+    def __init__(self, folders: Folders, rate: float, back_off: float) -> None:
         self._folders = folders
         self._file.unlink(missing_ok=True)
         argv = [sys.executable, "-P", "-m", "lab.witness", str(folders.root / "fleet.json"), "--rate", f"{rate:g}"]
+        argv += ["--back-off", f"{back_off:g}"]
         self.process = subprocess.Popen(
             argv, env={"PYTHONPATH": str(TESTS), "PATH": "/usr/bin:/bin"}, stdin=subprocess.DEVNULL, start_new_session=True
         )

@@ -22,10 +22,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("fleet", type=Path, help="the fleet.json of a running fleet")
     parser.add_argument("--rate", type=float, default=5.0, help="samples a second and edge (default: 5)")
     parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds that an answer may take (default: 5)")
+    parser.add_argument("--back-off", type=float, default=0.0, help="seconds that a polling Tentacle may sleep after a node's restart (default: 0)")
     options = parser.parse_args(arguments)
     with contextlib.suppress(PermissionError):  # a starved witness would report its own gaps
         os.setpriority(os.PRIO_PROCESS, 0, -5)
-    watch = watch_over(options.fleet, options.rate, options.patience)
+    watch = watch_over(options.fleet, options.rate, options.patience, options.back_off)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_ignored: watch.end())
     report = watch.run()

@@ -54,6 +54,7 @@ class Ledger:
 
     period: float
     began: float
+    back_off: float = 0.0  # seconds on top that an edge may be away after an order, because one side sleeps off refusals
     counts: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
     refused: list[Stretch] = field(default_factory=list)
     away: list[Stretch] = field(default_factory=list)
@@ -110,10 +111,13 @@ class Ledger:
         if self.refused:
             found.append(f"was refused for {self.refused_seconds:.1f} s: {self.refused[0].detail}")
         for stretch in self.away:
-            seconds, allowed = stretch.seconds(self.period), max(LONGEST_GAP, AWAY_PER_RESTART * stretch.orders)
+            seconds, allowed = stretch.seconds(self.period), self._allowed(stretch.orders)
             if seconds > allowed and not stretch.from_the_start:
                 found.append(f"was away for {seconds:.1f} s with {stretch.orders} restarts ordered (allowed: {allowed:g} s): {stretch.detail}")
         return found
+
+    def _allowed(self, orders: int) -> float:
+        return AWAY_PER_RESTART * orders + self.back_off if orders else LONGEST_GAP
 
     def report(self, now: float) -> dict[str, Any]:
         return {

@@ -45,8 +45,9 @@ class Played:
 class Watch:
     """One per run. Everything happens on the loop's thread but the waiting for polling requests."""
 
-    def __init__(self, scene: Scene, folders: Folders, rate: float, patience: float = PATIENCE) -> None:
+    def __init__(self, scene: Scene, folders: Folders, rate: float, patience: float = PATIENCE, back_off: float = 0.0) -> None:
         self._scene, self._folders, self._period, self._patience = scene, folders, 1.0 / rate, patience
+        self._back_off = back_off
         self._loop, self._queues, self._processes = Loop(), Queues(), Processes(folders.units_state)
         self._began = time.monotonic()
         self._ended: float | None = None
@@ -54,7 +55,7 @@ class Watch:
         self._anonymous = anonymous()
         self._presents: dict[tuple[str, str], str] = {}
         self._recorded: dict[str, dict[Address, frozenset[str]]] = {}
-        self._ledgers = {edge.id: Ledger(_POLLING_PERIOD if edge.target is None else self._period, self._began) for edge in scene.edges}
+        self._ledgers = {edge.id: self._ledger(edge) for edge in scene.edges}
         self._answers: deque[Callable[[], None]] = deque()
         self._waker, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -162,6 +163,9 @@ class Watch:
 
     # -- polling Tentacles
 
+    def _ledger(self, edge: Edge) -> Ledger:
+        return Ledger(self._period, self._began) if edge.target is not None else Ledger(_POLLING_PERIOD, self._began, self._back_off)
+
     def _call(self, edge: Edge) -> None:
         began = time.monotonic()
         url = next(node.url for node in self._scene.nodes if (node.server, node.name) == (edge.server, edge.node))
@@ -178,10 +182,14 @@ class Watch:
         self._queues.send(url, edge.subscription_id or "", _POLLING_PERIOD, answered)
 
     def _judge_answer(self, edge: Edge, answer: Answer) -> tuple[Verdict, str]:
-        """Not collected although both processes have long been up: one of them refuses, or sleeps off a refusal (measured-tentacle.md 14.1)."""
+        """Not collected although both processes have long been up: one of them refuses, or sleeps off a refusal (measured-tentacle.md 14.1).
+
+        The second is what a node that has just come up with another certificate has to wait for, as long as was announced.
+        """
         if answer.collected:
             return Verdict.OK, ""
-        settled = all(self._processes.settled(unit, _SETTLED_US) for unit in edge.units)
+        tentacle, node = edge.units
+        settled = self._processes.settled(tentacle, _SETTLED_US) and self._processes.settled(node, _SETTLED_US + int(self._back_off * 1e6))
         return (Verdict.REFUSED if answer.there and settled else Verdict.AWAY), answer.detail or "not collected"
 
     def _take_answers(self) -> None:
@@ -220,7 +228,7 @@ class Watch:
         }
 
 
-def watch_over(fleet_file: Path, rate: float, patience: float) -> Watch:
+def watch_over(fleet_file: Path, rate: float, patience: float, back_off: float = 0.0) -> Watch:
     """The watch for a fleet as its builder described it."""
     fleet = json.loads(fleet_file.read_text(encoding="utf-8"))
-    return Watch(Scene.read(fleet), Folders(fleet_file.parent), rate, patience)
+    return Watch(Scene.read(fleet), Folders(fleet_file.parent), rate, patience, back_off)

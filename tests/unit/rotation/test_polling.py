@@ -55,7 +55,7 @@ def test_states_while_the_nodes_present_the_old_certificate(made: EdgeFacts, sta
     ("made", "state"),
     [
         (polling("p", BOTH, MOVED), "D"),
-        (sample.seen(polling("p", BOTH, MOVED), health=edge("p", works_with=NEW).evidence.health), "E"),
+        (seen(polling("p", BOTH, MOVED), health=edge("p", works_with=NEW).evidence.health), "E"),
         (polling("p", (NEW,)), "G"),
         (polling("p", (NEW,), {NEW: ("started",)}), "G"),
         (polling("p", (NEW,), pending="yes"), "F"),
@@ -73,7 +73,7 @@ def test_states_after_the_switch(made: EdgeFacts, state: str) -> None:
         (polling("p", BOTH, STARTED), ["in_process"]),
         (polling("p", BOTH, {}), ["in_process"]),
         (polling("p", BOTH, pending="yes"), []),
-        (polling("p", BOTH, {NEW: ("started", "armed")}, "yes"), ["in_process"]),
+        (seen(polling("p", BOTH, {NEW: ("started", "armed")}, "yes"), health=None), ["in_process"]),
         (polling("p", (OLD,)), ["on_disk", "in_process"]),
         (at_one_place(polling("p"), OLD), ["on_disk", "in_process"]),
         (at_one_place(polling("p"), THIRD), []),
@@ -82,6 +82,15 @@ def test_states_after_the_switch(made: EdgeFacts, state: str) -> None:
 def test_the_switch_waits_for_both_pins_at_every_address(made: EdgeFacts, refused_by: list[str]) -> None:
     verdict = allowed(sample.before_switch(edges=(edge("web-01"), made)), Switch())
     assert [clause.code for clause in verdict.refusals()] == refused_by
+
+
+def test_a_health_check_after_the_switch_proves_what_a_restarted_process_has_not_logged_yet() -> None:
+    made = seen(polling("p", BOTH, {}), health=edge("p", works_with=NEW).evidence.health)
+    facts = sample.after_switch(edges=(made,))
+    assert (facts.proof(made, NEW), facts.proof(made, OLD)) == ("accepted", None)
+    late = seen(made, visited_at=sample.NOW - 1)
+    assert facts.proof(late, NEW) is None, "the check was made before the last visit"
+    assert sample.between_nodes(edges=(made,)).proof(made, NEW) is None, "one node still presents the old one"
 
 
 def test_a_refusal_tells_what_the_log_says() -> None:
