@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._certificate import read as read_certificate
+from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import permit as permits
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import phase, plan, report, rules, words
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.choose import GENERATE
@@ -95,7 +96,12 @@ class Gates:
         self._frame = frame
 
     def judge(self, step: str) -> Gate:
-        judged: Gate = getattr(self, f"_{step}")()
+        try:
+            judged: Gate = getattr(self, f"_{step}")()
+        except OctoError as error:
+            if self._survey.mishaps:
+                error.message = self._unjudged(step, error.message)
+            raise
         judged.aims["started"] = self._frame.started
         return judged
 
@@ -329,6 +335,15 @@ class Gates:
         shown = f"{kind.signature_algorithm} {kind.key_bits}, since {kind.not_before:%Y-%m-%d}" if kind else self._survey.signature
         return words.Estate(self._frame.server_url, shown, source, made_on)
 
+    def _unjudged(self, step: str, said: str) -> str:
+        """A Server whose only node is down can be asked nothing, so what this run met is all that a person has to go by (decisions 12)."""
+        begun = step in ("contract", "close")
+        kept = [] if begun else ["This run has removed the old certificate from no Tentacle, and it rolls nothing back by itself."]
+        return " ".join([*self._went_wrong(), said, *kept])
+
+    def _went_wrong(self) -> list[str]:
+        return [f"Went wrong on {host}: {said}" for host, said in self._survey.mishaps]
+
     def _closing(self, gate: Gate, seconds: float) -> list[str]:
         """The table, and where the end was not reached what stands in the way of the switch, or of what comes after it."""
         facts = gate.facts
@@ -336,7 +351,7 @@ class Gates:
         lines = words.closing_lines(facts, foreign)
         if phase.is_reached(facts):
             return [*lines, *([words.RUNBOOK] if facts.others is None else []), words.last_line(facts, seconds)]
-        lines += [f"Went wrong on {host}: {said}" for host, said in self._survey.mishaps]
+        lines += self._went_wrong()
         refused = [verdict for verdict in gate.verdicts if not verdict.allowed]
         # What keeps the Server from being switched names every Tentacle that is not made ready, and what else there is.
         refused.sort(key=lambda verdict: not isinstance(verdict.step, Switch))
