@@ -28,6 +28,8 @@ class ActionModule(OctoAction):
             named = self.permitted(task_vars, permit, step)
             args["thumbprints"] = permit["thumbprints"]
             args["permit"] = {"step": step, "edges": named, "old": permit["old"], "new": permit["new"]}
+            if step == STEP_OF["present"]:
+                args["twin_of"] = permit["old"]
         elif not args.get("thumbprints"):
             raise OctoError(
                 f"octo_trust was asked for state={state} on {task_vars['inventory_hostname']} with neither a permit nor thumbprints. In a rotation this"

@@ -162,6 +162,29 @@ instances:
       description: The thumbprints that the running process named at its start, V(null) if its log does not have them.
       type: list
       elements: str
+    polls:
+      description: Each entry with which it polls a Server, in the order of the configuration. Empty for one that does not poll.
+      type: list
+      elements: dict
+      contains:
+        address:
+          description: The Server's address.
+          type: str
+        subscription_id:
+          description: The subscription.
+          type: str
+        thumbprint:
+          description: The thumbprint that the Server must present. V(null) if it is spelled so that it never matches; case counts here.
+          type: str
+        seen:
+          description:
+            - What the log has of it since the start of the running process. What is not there was not seen, and may have happened all the same.
+            - V(started) if the process said that it polls there and expects this thumbprint. V(armed) if it has refused a Server there that
+              presented another one. V(identified) if it has met a Server there that presents it, and has refused none since.
+            - V(null) if the log does not have the start of the process.
+            - At log levels above C(Info) there is no V(started) and no V(identified), above C(Error) there is nothing.
+          type: list
+          elements: str
     ready:
       description: Whether it would survive a restart as what it is.
       type: dict

@@ -17,8 +17,11 @@ description:
   - Pins that are not given stay as they are, byte for byte. A copy of the configuration is kept before it is written.
   - Nothing is done where there is nothing to do. A Tentacle that still has to take over what is on disk is restarted.
   - A Tentacle that would not survive a restart as what it is, or that is not running, is refused before anything is written.
-  - Only entries of listening Tentacles are changed. A Tentacle that does not listen, or that pins one of the given thumbprints in another way
-    than for listening, is recognised, refused and left as it is.
+  - A Tentacle that polls its Servers expects one certificate at each address. With O(twin_of) each of its entries for the Server's present
+    certificate gets a twin for the new one, with the same address and the same subscription. It then takes either certificate, and follows the
+    Server's switch by itself. No command of the vendor can do that.
+  - A Tentacle that pins one of the given thumbprints over a WebSocket, that is an agent in Kubernetes, or that has entries of an unknown kind is
+    recognised, refused and left as it is.
   - An instance that is refused does not keep the others of the host from being visited; the task fails after the last one.
 options:
   instance:
@@ -36,9 +39,11 @@ options:
     required: true
   state:
     description:
-      - With V(present) each of the thumbprints is trusted exactly once, in upper case. A duplicate or an odd spelling of it is repaired in the same
-        write.
-      - With V(absent) none of them is trusted, however it is spelled. Needs a O(permit) or O(unguarded=true).
+      - With V(present) each of the thumbprints is trusted exactly once, in upper case; by a Tentacle that polls, exactly once for each address and
+        subscription. A duplicate or an odd spelling of it is repaired in the same write.
+      - A Tentacle that listens gets an entry for listening, one that only polls gets none.
+      - With V(absent) none of them is trusted, however it is spelled. Needs a O(permit) or O(unguarded=true). The last entry of an address and
+        subscription is never removed.
       - With V(exact) the thumbprints are trusted and those of O(forget) are not. If anything else is trusted, it is refused. Needs
         O(unguarded=true).
     type: str
@@ -49,12 +54,32 @@ options:
     type: list
     elements: str
     default: []
+  twin_of:
+    description:
+      - The other certificate of the Server whose thumbprint is to be trusted, 40 hexadecimal digits. Whoever polls and pins one of the two gets
+        what O(thumbprints) has of them in all those places.
+      - With it O(thumbprints) holds one other thumbprint, and this one too if that is to be looked after. It says where a pin belongs, and is
+        itself neither added nor repaired unless O(thumbprints) has it.
+      - With a O(permit) and O(state=present) it is the certificate that the rotation retires.
+    type: str
+  polling:
+    description:
+      - What becomes of entries that poll the Server of O(twin_of).
+      - With V(overlap) both certificates stand side by side. Until one of them is removed, each connection writes an error line every two minutes,
+        since one of the two does not match.
+      - With V(replace) the new thumbprint takes the place of O(twin_of), as the vendor documents it. The Tentacle is cut off from its restart until
+        the Server presents the new certificate. Needs a O(permit) or O(unguarded=true).
+      - With V(refuse) a Tentacle that polls the Server is left as it is.
+    type: str
+    choices: [overlap, replace, refuse]
+    default: overlap
   writer:
     description:
       - With V(file) the configuration is replaced by an atomic edit that changes the trust value and nothing else, at a moment when no command of the
         vendor is at work on it.
       - With V(vendor) C(Tentacle configure) is used, for hosts where policy wants that, then read back and repeated. That verb loses updates and
-        writes the file several times.
+        writes the file several times. It has no way to a twin; with O(polling=replace) C(Tentacle update-trust) is used, on a Tentacle that does not
+        have the new thumbprint yet.
     type: str
     choices: [file, vendor]
     default: file
@@ -69,7 +94,7 @@ options:
     type: path
   unguarded:
     description:
-      - Whether pins are removed without a O(permit), the last one included.
+      - Whether pins are removed without a O(permit), the last one included, except where that would end a subscription.
       - Outside of a rotation nobody has proved that the Tentacle is reachable without them. A word for a reviewer to see.
     type: bool
     default: false
@@ -101,6 +126,13 @@ EXAMPLES = r"""
     thumbprints:
       - 2B94C0DE2B94C0DE2B94C0DE2B94C0DE2B9411E3
 
+- name: Trust the next certificate of a Server, also where its Tentacles poll it
+  octofleet.octopus.octo_trust:
+    instance: "*"
+    thumbprints:
+      - 2B94C0DE2B94C0DE2B94C0DE2B94C0DE2B9411E3
+    twin_of: 6D1FC0DE6D1FC0DE6D1FC0DE6D1FC0DE6D1FA07C
+
 - name: Stop trusting a Server that is gone
   octofleet.octopus.octo_trust:
     instance: "*"
@@ -122,8 +154,8 @@ instances:
       and those below.
     - RV(instances[].ok) is V(false) for an instance that was refused or went wrong, and C(code) and C(reason) say why.
     - Codes are those of M(octofleet.octopus.octo_instance_info) with those of its C(ready), and V(NOT_PERMITTED), V(NOT_EXPANDABLE),
-      V(UNKNOWN_PINS), V(LAST_PIN), V(NEW_NOT_TRUSTED), V(RESTART_DROPS_PIN), V(IDENTITY_CHANGED), V(IN_USE), V(NOT_WRITTEN),
-      V(NOT_WRITABLE), V(EDIT_NOT_EXACT),
+      V(UNKNOWN_PINS), V(LAST_PIN), V(LAST_ENTRY), V(TWO_SUBSCRIPTIONS), V(VENDOR_CANNOT), V(NEW_NOT_TRUSTED), V(RESTART_DROPS_PIN),
+      V(IDENTITY_CHANGED), V(IN_USE), V(NOT_WRITTEN), V(NOT_WRITABLE), V(EDIT_NOT_EXACT),
       V(RESTART_INEFFECTIVE), V(NOT_RUNNING), V(NOT_SERVING), V(WRONG_CERTIFICATE), V(TIMEOUT).
     - The code V(NOT_NAMED) with RV(instances[].ok=true) stands for an instance that the permit does not name, V(STRANGER) for one that a permit
       for all instances does not mean, since it trusts neither certificate of the rotation. Both were left alone.
@@ -161,6 +193,16 @@ instances:
         started_at:
           description: Time of its start.
           type: str
+        polls:
+          description:
+            - Of each entry with which it polls where this task had something to say, what it was seen to do, as in RV(instances[].polls).
+            - It is waited for ten seconds at most. That a Server did not answer is no failure of the visit.
+          type: list
+          elements: dict
+    polls:
+      description: Whom it polls and what was seen of that, as M(octofleet.octopus.octo_instance_info) tells it.
+      type: list
+      elements: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -177,9 +219,11 @@ SPEC = _argspec.ArgumentSpec(
         "backup_folder": {"type": "path"},
         "forget": {"type": "list", "elements": "str", "default": []},
         "instance": {"type": "str", "required": True},
+        "polling": {"type": "str", "choices": ["overlap", "replace", "refuse"], "default": "overlap"},
         "restart": {"type": "bool", "default": True},
         "state": {"type": "str", "choices": ["present", "absent", "exact"], "default": "present"},
         "thumbprints": {"type": "list", "elements": "str", "required": True},
+        "twin_of": {"type": "str"},
         "unguarded": {"type": "bool", "default": False},
         "writer": {"type": "str", "choices": ["file", "vendor"], "default": "file"},
     }

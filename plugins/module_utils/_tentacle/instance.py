@@ -28,6 +28,7 @@ class Seen(NamedTuple):
     entries: trust.Entries
     found: Found
     armed: Optional[log.Armed]
+    polls: List[Row]
     restart_pending: str
     reasons: List[readiness.Reason]
 
@@ -65,13 +66,15 @@ def look(host: Host, subject: Subject, installation: Installation, clock: Clock,
     settings = _load(host, subject, clock)
     entries = trust.parse(settings.get(configuration.TRUST), subject.configuration)
     found = found or agent.find(host, subject, installation, clock)
-    armed = log.armed(host, _log_folder(host, settings), found.service.pid)
+    told = log.story(host, log_folder(host, settings), found.service.pid)
+    armed = log.armed(told)
     return Seen(
         subject,
         settings,
         entries,
         found,
         armed,
+        log.poll_rows(told, entries),
         _pending(host, subject, entries, found, armed),
         readiness.reasons(host, settings, found, installation),
     )
@@ -103,6 +106,7 @@ def row_of(seen: Seen) -> Row:
         "service": service_row(seen.service),
         "restart_pending": seen.restart_pending,
         "pins_in_process": list(seen.armed.pins) if seen.armed else None,
+        "polls": seen.polls,
         "ready": {"ok": not seen.reasons, "reasons": [reason.row() for reason in seen.reasons]},
     }
 
@@ -136,11 +140,12 @@ def problem_row(entry: IndexEntry, error: OctoError) -> Row:
         "service": service_row(Service("", False, False, 0, 0, "", "", ())),
         "restart_pending": log.UNKNOWN,
         "pins_in_process": None,
+        "polls": [],
         "ready": {"ok": False, "reasons": [{"code": code, "sentence": error.message}]},
     }
 
 
-def _log_folder(host: Host, settings: Configuration) -> str:
+def log_folder(host: Host, settings: Configuration) -> str:
     """Under the instance's home, which is the configuration's folder unless it was set (tentacle-cli.md 1.5, 3.3)."""
     folder = host.paths.dirname(settings.path)
     return str(host.paths.join(folder, settings.get(configuration.HOME).strip(), "Logs"))

@@ -34,7 +34,9 @@ _TRUSTS_NOBODY = "The agent is not configured to trust any Octopus Servers."
 _COMPLETE = ("Agent listening on:", "Agent will not listen", "WorkspaceCleanerTask", "LivenessHeartbeatTask")
 _NEVER = (-1, -1)  # a place in the log that is before all others
 # The transport's lines begin with the address that they are about (golden/log-samples.txt).
-_IDENTIFIED = re.compile(rb"(?P<address>\S+) +\d+  Secure connection established\. Server at \S+ identified by thumbprint: (?P<pin>[0-9A-F]{40})(?:,|$)")
+_IDENTIFIED = re.compile(
+    rb"(?P<address>\S+) +\d+  Secure connection established\. Server at \S+ identified by thumbprint: (?P<pin>[0-9A-F]{40})(?:,|$)"
+)
 _REFUSED = re.compile(
     rb"(?P<address>\S+) +\d+  .*?The server at \S+ presented an unexpected security certificate\. We expected the server to present a certificate "
     rb"with the thumbprint '(?P<pin>[^']*)'\. Instead, it presented a certificate with a thumbprint of '[0-9A-F]{40}'"
@@ -68,7 +70,7 @@ def story(host: Host, folder: str, pid: int) -> Optional[Story]:
     """None if no file has the header of process ``pid``."""
     newer: List[Tuple[bytes, int]] = []
     for name in _FILES if pid else ():
-        data = host.read(f"{folder}/{name}") or b""
+        data = host.read(host.paths.join(folder, name)) or b""
         start = _after_header(data, pid)
         newer.insert(0, (data, start or 0))
         if start is not None:
@@ -147,7 +149,11 @@ def _last(told: Story, pattern: re.Pattern[bytes], words: bytes, address: str, p
         while at >= 0:
             line = _LINE.match(data, data.rfind(b"\n", 0, at) + 1)
             match = pattern.match(line.group("message")) if line and int(line.group("pid")) == told.pid else None
-            if match and match.group("pin") == pin.encode("ascii") and trust.place_of(match.group("address").decode("utf-8", "replace"), "")[0] == address:
+            if (
+                match
+                and match.group("pin") == pin.encode("ascii")
+                and trust.place_of(match.group("address").decode("utf-8", "replace"), "")[0] == address
+            ):
                 return number, at
             at = data.rfind(needle, start, at)
     return _NEVER

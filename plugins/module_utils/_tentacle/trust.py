@@ -4,7 +4,7 @@
 
 # PRIVATE to the collection; may change at any time.
 
-"""The list of trusted Servers: how it is read, and what it becomes when a pin is wanted or not (tentacle-cli.md 2.5, 3.3).
+"""The list of trusted Servers: how it is read, and what it becomes when a pin is wanted or not (tentacle-cli.md 2.5, 3.3, 5.4).
 
 Pure. An entry that is not ours to change keeps its very bytes.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
@@ -27,11 +27,20 @@ UNKNOWN = "unknown"
 MIXED = "mixed"
 NONE = "none"
 
+PRESENT, ABSENT, EXACT = "present", "absent", "exact"
+
+# What becomes of an entry that polls the Server whose certificate changes.
+OVERLAP, REPLACE, REFUSE = "overlap", "replace", "refuse"
+
 # Some old versions wrote the names (tentacle-cli.md 3.3, 6). The Kubernetes agent has been both 9 and 11.
 _STYLE_NAMES = {"none": 0, "tentaclepassive": 1, "tentacleactive": 2, "kubernetestentacle": 11}
 _PASSIVE, _ACTIVE, _KUBERNETES = 1, 2, (9, 11)
+_OWN_PORT = re.compile(r"^((?:https|wss)://[^/]*):443(?=/|$)|^((?:http|ws)://[^/]*):80(?=/|$)")
 _BETWEEN = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
+
+
+Place = Tuple[str, str]
 
 
 class Entry(NamedTuple):
@@ -41,13 +50,24 @@ class Entry(NamedTuple):
     thumbprint: str  # as spelled
     style: str
     address: Optional[str]
-    subscription_id: Optional[str]
+    subscription_id: Optional[str]  # old installations have a SQUID in its place (halibut-wire.md 4)
 
     @property
     def canonical(self) -> Optional[str]:
         """The thumbprint that this entry lets in; None if it is spelled so that it never matches (halibut-wire.md 1.3)."""
         upper = self.thumbprint.upper()
         return upper if _thumbprint.is_canonical(upper) else None
+
+    @property
+    def pin(self) -> Optional[str]:
+        """The thumbprint that a Server may present to it: who polls compares by case, who listens does not (measured-tentacle.md 9)."""
+        text = self.thumbprint.strip().upper() if self.style == LISTENING else self.thumbprint.strip()
+        return text if _thumbprint.is_canonical(text) else None
+
+    @property
+    def place(self) -> Place:
+        """Where it polls, and as whom."""
+        return place_of(self.address or "", self.subscription_id or "")
 
     def row(self) -> Dict[str, Optional[str]]:
         return {
@@ -69,11 +89,38 @@ Change = Callable[[Entries], Entries]
 
 
 class Wish(NamedTuple):
-    """What a task asks of the trust: ``state`` is present, absent or exact; thumbprints are canonical."""
+    """What a task asks of the trust; thumbprints are canonical.
+
+    ``twin_of`` names the Server's other certificate: whoever polls a Server expects one certificate at one address, so
+    another one can only be wanted where that one stands.
+    """
 
     state: str
     thumbprints: Tuple[str, ...]
     forget: Tuple[str, ...] = ()
+    twin_of: Optional[str] = None
+    polling: str = OVERLAP
+
+    @property
+    def asked(self) -> Set[str]:
+        """Every thumbprint that it speaks of."""
+        return {*self.thumbprints, *(text.upper() for text in self.forget), *([self.twin_of] if self.twin_of else [])}
+
+    @property
+    def successor(self) -> Optional[str]:
+        """What takes the place of ``twin_of`` in entries that poll; None if both are to stand."""
+        others = [text for text in self.thumbprints if text != self.twin_of]
+        return others[0] if self.polling == REPLACE and self.twin_of and others and self.state != ABSENT else None
+
+    @property
+    def removes(self) -> bool:
+        """Whether fulfilling it can take a pin away from where it stands."""
+        return self.state != PRESENT or self.successor is not None
+
+
+def place_of(address: str, subscription: str) -> Place:
+    """An address as the vendor compares it, a normalised URI whatever its case (tentacle-cli.md 2.6), and a subscription."""
+    return _OWN_PORT.sub(r"\1\2", address.strip().lower()).rstrip("/"), subscription.strip().lower().rstrip("/")
 
 
 def parse(text: str, path: str = "the configuration") -> Entries:
@@ -101,6 +148,13 @@ def listening_entry(thumbprint: str) -> Entry:
     return Entry(json.dumps(value, separators=(",", ":")), thumbprint, LISTENING, None, None)
 
 
+def polling_entry(model: Entry, thumbprint: str) -> Entry:
+    """``model`` with another pin, and whatever else it has as it is: what ``update-trust`` makes of it (golden/62-poll-update-trust)."""
+    ours = {"thumbprint": thumbprint, "communicationstyle": _ACTIVE}
+    value = {name: ours.get(name.lower(), field) for name, field in json.loads(model.raw).items()}
+    return model._replace(raw=json.dumps(value, separators=(",", ":"), ensure_ascii=False), thumbprint=thumbprint)
+
+
 def communication(entries: Sequence[Entry]) -> str:
     """One word for an instance."""
     styles = {entry.style for entry in entries}
@@ -115,25 +169,16 @@ def means(entry: Entry, thumbprint: str) -> bool:
     return visible.upper() == thumbprint
 
 
-def fulfil(wish: Wish, entries: Entries) -> Entries:
+def fulfil(wish: Wish, entries: Entries, listens: bool = True) -> Entries:
     """The entries as ``wish`` wants them; equal to ``entries`` if there is nothing to do. OctoError if it cannot be done safely."""
     _refuse_other_ways(wish, entries)
-    if wish.state == "exact":
-        unknown = [entry.thumbprint for entry in entries if not _named(entry, wish)]
-        if unknown:
-            raise OctoError(
-                f"It also trusts {', '.join(unknown)}, which this task names neither in thumbprints nor in forget. Nothing was changed. "
-                "Name each of them in one of the two.",
-                code="UNKNOWN_PINS",
-                unknown=unknown,
-            )
-    result = entries
-    if wish.state in ("present", "exact"):
-        for thumbprint in wish.thumbprints:
-            for add in _PRESENT.values():
-                result = add(result, thumbprint)
-    unwanted = wish.thumbprints if wish.state == "absent" else wish.forget if wish.state == "exact" else ()
-    return tuple(entry for entry in result if not any(_is_unwanted(entry, text) for text in unwanted))
+    if wish.state == EXACT:
+        _refuse_unknown(wish, entries)
+    result = entries if wish.state == ABSENT else _with_wanted(wish, entries, listens)
+    unwanted = wish.thumbprints if wish.state == ABSENT else wish.forget if wish.state == EXACT else ()
+    kept = tuple(entry for entry in result if not any(_is_unwanted(entry, text) for text in unwanted))
+    _refuse_to_end_a_registration(result, kept)
+    return kept
 
 
 def removed(before: Sequence[Entry], after: Sequence[Entry]) -> List[str]:
@@ -142,25 +187,70 @@ def removed(before: Sequence[Entry], after: Sequence[Entry]) -> List[str]:
     return sorted({entry.canonical for entry in before if entry.canonical and entry.canonical not in kept})
 
 
-def _refuse_other_ways(wish: Wish, entries: Entries) -> None:
-    """Whoever is reached in another way than by listening is left alone (decisions 3).
+def places_without(before: Sequence[Entry], after: Sequence[Entry], thumbprint: str) -> List[str]:
+    """The addresses at which ``after`` takes something away from who polls there, and does not have ``thumbprint``."""
+    pinned = {entry.place for entry in after if _polls(entry) and entry.pin == thumbprint}
+    return sorted({entry.address or "" for entry in before if _polls(entry) and entry not in after and entry.place not in pinned})
 
-    A Tentacle that listens to one Server may poll another: entries that pin neither what is asked for nor what is to be
-    forgotten are foreign, and stay. Without any listening entry, a listening one would be of no use to the Server meant.
+
+def _polls(entry: Entry) -> bool:
+    return entry.style == POLLING
+
+
+def _refuse_other_ways(wish: Wish, entries: Entries) -> None:
+    """Whoever depends on a Server in a way that is not ours to change is left alone (decisions 3).
+
+    A WebSocket entry pins the web certificate; one that pins what this task speaks of is an exception that nobody can judge.
     """
-    asked = (*wish.thumbprints, *wish.forget)
-    others = [entry for entry in entries if entry.style not in _PRESENT]
-    harmless = any(entry.style in _PRESENT for entry in entries) and not any(
-        entry.style not in _ELSEWHERE or any(means(entry, text.upper()) for text in asked) for entry in others
-    )
-    if others and not harmless:
-        styles = sorted({entry.style for entry in others})
+    ours = (LISTENING,) if wish.polling == REFUSE else (LISTENING, POLLING)
+    others = [entry for entry in entries if entry.style not in ours]
+    refused = [entry for entry in others if entry.style in (KUBERNETES, UNKNOWN) or any(means(entry, text) for text in wish.asked)]
+    if wish.polling == REFUSE and len(others) == len(entries):
+        refused = others  # without a listening entry, another one would be of no use to the Server meant
+    if refused:
+        styles = sorted({entry.style for entry in refused})
         raise OctoError(
-            f"It is trusted in a way ({', '.join(styles)}) that this version recognises but does not change, so it was left as it is. "
+            f"It is trusted in a way ({', '.join(styles)}) that this task recognises but does not change, so it was left as it is. "
             "A Server that it depends on must not be switched: leave this Tentacle behind by name, or change its trust by hand.",
             code="NOT_EXPANDABLE",
             styles=styles,
         )
+
+
+def _refuse_unknown(wish: Wish, entries: Entries) -> None:
+    unknown = [entry.thumbprint for entry in entries if not _is_named(entry, wish)]
+    if unknown:
+        raise OctoError(
+            f"It also trusts {', '.join(unknown)}, which this task names neither in thumbprints nor in forget. Nothing was changed. "
+            "Name each of them in one of the two.",
+            code="UNKNOWN_PINS",
+            unknown=unknown,
+        )
+
+
+def _with_wanted(wish: Wish, entries: Entries, listens: bool) -> Entries:
+    result = entries
+    if wish.successor and wish.twin_of:
+        result = tuple(polling_entry(entry, wish.successor) if _polls(entry) and means(entry, wish.twin_of) else entry for entry in entries)
+    wanted = [text for text in wish.thumbprints if not (wish.successor and text == wish.twin_of)]
+    for thumbprint in wanted:
+        result = _present_polling(result, thumbprint, _companions(wish, thumbprint))
+    if any(entry.style == LISTENING for entry in entries) or (listens and not any(entry.style in (POLLING, WEBSOCKET) for entry in entries)):
+        for thumbprint in wish.thumbprints:
+            result = _present_listening(result, thumbprint)
+    pinned = {entry.pin for entry in result if entry.style in (LISTENING, POLLING)}
+    nowhere = [text for text in wanted if text not in pinned]
+    if nowhere:
+        raise _nowhere_to_stand(nowhere[0], wish, entries)
+    _refuse_second_subscription(entries, result)
+    return result
+
+
+def _companions(wish: Wish, thumbprint: str) -> Set[str]:
+    """Beside which pins ``thumbprint`` is to stand: the pair is looked for from both sides, since either may be the one that is missing."""
+    if wish.twin_of is None:
+        return set()
+    return {wish.twin_of} if thumbprint != wish.twin_of else set(wish.thumbprints) - {thumbprint}
 
 
 def _present_listening(entries: Entries, thumbprint: str) -> Entries:
@@ -168,26 +258,91 @@ def _present_listening(entries: Entries, thumbprint: str) -> Entries:
 
     What is not yet so goes to the end, as with the vendor's verb (golden/20-trust-05-add-a-lower).
     """
-    mine = [entry for entry in entries if entry.address is None and means(entry, thumbprint)]
+    mine = [entry for entry in entries if entry.style == LISTENING and means(entry, thumbprint)]
     if len(mine) == 1 and mine[0].thumbprint == thumbprint:
         return entries
     return (*(entry for entry in entries if entry not in mine), listening_entry(thumbprint))
 
 
-# Ways in which a Tentacle may depend on another Server than the one meant; who else it is, nobody can tell.
-_ELSEWHERE = (POLLING, WEBSOCKET)
+def _present_polling(entries: Entries, thumbprint: str, companions: Iterable[str]) -> Entries:
+    """``thumbprint`` exactly once at each place that it or a companion is pinned at, in the spelling that matches (decisions 28).
 
-# How a pin is added, by style. A style that is not here is recognised and left alone.
-_PRESENT: Mapping[str, Callable[[Entries, str], Entries]] = {LISTENING: _present_listening}
+    What is there stays where it stands, as with ``update-trust``; what is new goes to the end, as with every verb that adds.
+    """
+    result: List[Entry] = []
+    places: Set[Place] = set()
+    for entry in entries:
+        if _polls(entry) and means(entry, thumbprint):
+            if entry.place in places:
+                continue
+            places.add(entry.place)
+            entry = entry if entry.thumbprint == thumbprint else polling_entry(entry, thumbprint)
+        result.append(entry)
+    for entry in entries:
+        if _polls(entry) and entry.place not in places and any(means(entry, text) for text in companions):
+            places.add(entry.place)
+            result.append(polling_entry(entry, thumbprint))
+    return tuple(result)
 
 
-def _named(entry: Entry, wish: Wish) -> bool:
+def _refuse_second_subscription(before: Entries, after: Entries) -> None:
+    """To the vendor a pin and an address are one entry, and of two its commands fail (tentacle-cli.md 2.5, 2.10): never because of us."""
+    known = _subscriptions(before)
+    for (thumbprint, address), subscriptions in _subscriptions(after).items():
+        if len(subscriptions) > 1 and len(known.get((thumbprint, address), ())) < 2:
+            raise OctoError(
+                f"It polls {address} under several subscriptions ({', '.join(sorted(subscriptions))}), so {thumbprint} would stand there more than "
+                "once, and the vendor's commands fail on that. Nothing was changed. Find out which subscription the Server knows (the address of "
+                "its deployment target or worker), take the other entries out, then run again.",
+                code="TWO_SUBSCRIPTIONS",
+            )
+
+
+def _subscriptions(entries: Entries) -> Dict[Tuple[str, str], Set[str]]:
+    """By what the vendor takes for the identity of an entry."""
+    found: Dict[Tuple[str, str], Set[str]] = {}
+    for entry in entries:
+        if _polls(entry):
+            found.setdefault((entry.thumbprint.strip().upper(), entry.place[0]), set()).add(entry.place[1])
+    return found
+
+
+def _nowhere_to_stand(thumbprint: str, wish: Wish, entries: Entries) -> OctoError:
+    polled = sorted({entry.address or "" for entry in entries if entry.style in (POLLING, WEBSOCKET)})
+    if not polled:
+        what = "neither listens nor polls"
+    elif wish.twin_of is None:
+        what = f"only polls ({', '.join(polled)}), where a pin can but stand beside another one of the same Server; name that one with twin_of"
+    else:
+        what = f"only polls ({', '.join(polled)}), and expects neither {wish.twin_of} nor {thumbprint} there"
+    return OctoError(
+        f"It {what}, so {thumbprint} would let nobody in. Nothing was changed. A Server that it depends on must not be switched: leave this "
+        "Tentacle behind by name, or change its trust by hand.",
+        code="NOT_EXPANDABLE",
+        styles=sorted({entry.style for entry in entries}),
+    )
+
+
+def _refuse_to_end_a_registration(entries: Entries, kept: Entries) -> None:
+    """A place without a pin that can match is lost to its Server; to make it again takes the Server's help."""
+    left = {entry.place for entry in kept if _polls(entry) and entry.pin}
+    ended = [entry for entry in entries if _polls(entry) and entry not in kept and entry.place not in left]
+    if ended:
+        raise OctoError(
+            f"Removing {', '.join(sorted({entry.thumbprint for entry in ended}))} would take the last usable entry with which it polls "
+            f"{', '.join(sorted({entry.address or '' for entry in ended}))}, subscription id included. Nothing was changed. Add the pin that is to "
+            "stay first (state=present with twin_of); a Tentacle that is not to poll any more is deregistered by the vendor's own verb.",
+            code="LAST_ENTRY",
+        )
+
+
+def _is_named(entry: Entry, wish: Wish) -> bool:
     return any(means(entry, text) for text in wish.thumbprints) or any(_is_unwanted(entry, text) for text in wish.forget)
 
 
 def _is_unwanted(entry: Entry, text: str) -> bool:
-    """``text`` is a thumbprint, or for an entry that is none its exact spelling. An entry with an address is never removed by it (H-07)."""
-    return entry.address is None and (means(entry, text.upper()) or entry.thumbprint == text)
+    """``text`` is a thumbprint, or for an entry that is none its exact spelling."""
+    return entry.style in (LISTENING, POLLING) and (means(entry, text.upper()) or entry.thumbprint == text)
 
 
 def _elements(text: str) -> List[Tuple[str, Any]]:
@@ -220,7 +375,9 @@ def _entry(raw: str, value: Any) -> Entry:
     thumbprint = fields.get("thumbprint")
     if not isinstance(thumbprint, str) or not thumbprint.strip():
         raise ValueError(f"an entry has no thumbprint: {raw[:120]}")
-    address, subscription = fields.get("address"), fields.get("subscriptionid")
+    address, subscription, squid = fields.get("address"), fields.get("subscriptionid"), fields.get("squid")
+    if not subscription and squid:
+        subscription = f"poll://{str(squid).lower()}/"
     return Entry(
         raw,
         thumbprint,

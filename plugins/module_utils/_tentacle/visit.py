@@ -20,6 +20,10 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.instan
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.service import Endpoint, Hands, Proof, Target
 
 PENDING = (log.YES, log.PROBABLY)
+POLLS_PATIENCE = (
+    10.0  # seconds for a new process to meet the Servers that it polls; with its Server up it takes half a second (measured-tentacle.md 14.1)
+)
+_PAUSE = 0.2  # between two looks at a log that may have 60 MB
 
 
 class Permit(NamedTuple):
@@ -67,18 +71,10 @@ def limits_of(params: Mapping[str, Any], check: bool) -> Limits:
 
 def trust_task(params: Mapping[str, Any], check: bool) -> TrustTask:
     """From the options of octo_trust; OctoError for a thumbprint that is none."""
-    wish = trust.Wish(
-        params["state"],
-        tuple(dict.fromkeys(_thumbprint.parse(text, "Server thumbprint") for text in params["thumbprints"])),
-        tuple(dict.fromkeys(params["forget"])),
-    )
-    both = sorted(set(wish.thumbprints) & {text.strip().upper() for text in wish.forget})
-    if both:
-        raise OctoError(f"{', '.join(both)} is in thumbprints and in forget. Name it in one of the two.", code="CONTRADICTION")
     permit = params["permit"]
     return TrustTask(
         instance=params["instance"],
-        wish=wish,
+        wish=_wish(params, (permit or {}).get("old")),
         limits=limits_of(params, check),
         restart=params["restart"],
         by_vendor=params["writer"] == "vendor",
@@ -86,6 +82,27 @@ def trust_task(params: Mapping[str, Any], check: bool) -> TrustTask:
         permit=Permit(tuple(permit.get("edges") or ()), permit.get("new"), permit.get("old")) if permit else None,
         unguarded=params["unguarded"],
     )
+
+
+def _wish(params: Mapping[str, Any], old: Optional[str]) -> trust.Wish:
+    twin = params["twin_of"] or (old if params["state"] == trust.PRESENT else None)
+    wish = trust.Wish(
+        params["state"],
+        tuple(dict.fromkeys(_thumbprint.parse(text, "Server thumbprint") for text in params["thumbprints"])),
+        tuple(dict.fromkeys(params["forget"])),
+        _thumbprint.parse(twin, "thumbprint in twin_of") if twin else None,
+        params["polling"],
+    )
+    both = sorted(set(wish.thumbprints) & {text.strip().upper() for text in wish.forget})
+    if both:
+        raise OctoError(f"{', '.join(both)} is in thumbprints and in forget. Name it in one of the two.", code="CONTRADICTION")
+    if wish.twin_of and (wish.state == trust.ABSENT or len({*wish.thumbprints} - {wish.twin_of}) > 1):
+        raise OctoError(
+            "With twin_of, thumbprints are to be present and hold one other thumbprint: the certificates of one Server, before and after its change. "
+            "Give each Server a task of its own.",
+            code="CONTRADICTION",
+        )
+    return wish
 
 
 def rows(hands: Hands, name: str, installation: Installation, visit: Callable[[IndexEntry, Sequence[IndexEntry]], Row]) -> List[Row]:
@@ -120,6 +137,7 @@ class _TrustVisit:
         self.after = seen.entries
         self.restarted = False
         self.proof: Optional[Proof] = None
+        self.met: List[Row] = []
 
     def row(self) -> Row:
         refusal: Dict[str, Any] = {}
@@ -141,7 +159,7 @@ class _TrustVisit:
             "before": [entry.brief() for entry in self.before],
             "after": [entry.brief() for entry in self.after],
             "restarted": self.restarted,
-            "proven": self.proof.row() if self.proof else None,
+            "proven": {**self.proof.row(), "polls": self.met} if self.proof else None,
         }
 
     def _is_named(self) -> bool:
@@ -151,7 +169,7 @@ class _TrustVisit:
             if task.instance == index.ALL:
                 return False
             raise OctoError(f"The permit of this wave does not name {name}. Nothing was changed.", code="NOT_PERMITTED")
-        if task.wish.state != "present" and task.permit is None and not task.unguarded:
+        if task.wish.removes and task.permit is None and not task.unguarded:
             raise OctoError(
                 f"Removing a pin from {name} needs the permit of a rotation's gate, and there is none. Nothing was changed. "
                 "Run the whole playbook; by hand, when you know that nobody depends on the pin, set unguarded=true.",
@@ -162,6 +180,8 @@ class _TrustVisit:
     def _carry_out(self) -> None:
         wanted = self._wanted(self.before)
         write = wanted != self.before
+        if write and self.task.by_vendor:
+            writer.vendor_command(self.installation.executable, self.seen.subject.instance, self.before, wanted)  # refuses what no verb can do
         restart = self.task.restart and self._restart_is_due(wanted, write)
         if restart:
             refuse_unready(self.seen, self.task.limits.allow_upgrade)
@@ -175,7 +195,9 @@ class _TrustVisit:
             writer.write(self.hands.host, self.seen.subject, self._wanted, order, self.installation, self.hands.clock)
         if restart:
             self.restarted = True
-            self.proof = service.restart(self.hands, target_of(self.hands, self.seen, self.installation, self.task.limits.timeout))
+            target = target_of(self.hands, self.seen, self.installation, self.task.limits.timeout)
+            self.proof = service.restart(self.hands, target)
+            self._meet_the_polled(target, self._concerned(wanted))
         if write or restart:
             self._look_again()
         if restart and self.seen.restart_pending == log.YES:
@@ -187,7 +209,7 @@ class _TrustVisit:
 
     def _wanted(self, entries: trust.Entries) -> trust.Entries:
         """What the trust becomes; refuses what would leave the Tentacle to nobody."""
-        wanted = trust.fulfil(self.task.wish, entries)
+        wanted = trust.fulfil(self.task.wish, entries, self.seen.settings.listens)
         gone = trust.removed(entries, wanted)
         kept = {entry.canonical for entry in wanted}
         if gone and not kept - {None} and not self.task.unguarded:
@@ -197,9 +219,11 @@ class _TrustVisit:
                 code="LAST_PIN",
             )
         new = self.task.permit.new if self.task.permit else None
-        if gone and new and new not in kept:
+        bare = trust.places_without(entries, wanted, new) if new else []
+        if (gone and new and new not in kept) or bare:
+            where = f" at {', '.join(bare)}" if bare else ""
             raise OctoError(
-                f"{self.seen.subject.instance} does not trust {new}, which takes the place of what is to be removed. Nothing was changed. "
+                f"{self.seen.subject.instance} does not trust {new}{where}, which takes the place of what is to be removed. Nothing was changed. "
                 "Run the rotation again: it adds that pin first.",
                 code="NEW_NOT_TRUSTED",
             )
@@ -214,9 +238,11 @@ class _TrustVisit:
     def _only_a_removal_is_pending(self, wanted: trust.Entries) -> bool:
         """A run was killed between the removal of a pin and its restart: that restart is up to who removes, behind a gate of its own."""
         wish = self.task.wish
-        if wish.state != "present" or self.task.unguarded:
+        if self.seen.armed is None or wish.removes or self.task.unguarded:
             return False
-        return bool(self._dropped(wanted)) and self._in_process() >= set(wish.thumbprints)
+        asked = [entry for entry in wanted if any(trust.means(entry, text) for text in wish.thumbprints)]
+        taken = self._in_process() >= set(wish.thumbprints) and set(log.polls_of(asked)) <= set(self.seen.armed.polls)
+        return taken and bool(self._dropped(wanted))
 
     def _in_process(self) -> Set[str]:
         return {pin.strip().upper() for pin in self.seen.armed.pins} if self.seen.armed else set()
@@ -224,9 +250,13 @@ class _TrustVisit:
     def _dropped(self, wanted: trust.Entries) -> List[str]:
         """What only the running process still trusts, and nobody asks to remove now; a pin that is no thumbprint lets nobody in."""
         wish = self.task.wish
-        asked = {text.upper() for text in (wish.thumbprints if wish.state == "absent" else wish.forget)}
-        effective = {pin for pin in self._in_process() if _thumbprint.is_canonical(pin)}
-        return sorted(effective - {entry.thumbprint.strip().upper() for entry in wanted} - asked)
+        asked = {text.upper() for text in (wish.thumbprints if wish.state == trust.ABSENT else wish.forget)}
+        if wish.successor and wish.twin_of:
+            asked.add(wish.twin_of)
+        lost = self._in_process() - {entry.thumbprint.strip().upper() for entry in wanted}
+        polls = set(self.seen.armed.polls if self.seen.armed else ()) - set(log.polls_of(wanted))
+        places = {pin: address for address, _subscription, pin in sorted(polls)}
+        return [f"{pin} at {places[pin]}" if pin in places else pin for pin in sorted((lost | set(places)) - asked) if _thumbprint.is_canonical(pin)]
 
     def _refuse_to_drop(self, wanted: trust.Entries) -> None:
         """A restart makes removals of others effective, too: a pin that only the running process has is lost by it."""
@@ -255,12 +285,66 @@ class _TrustVisit:
                 presents=served,
             )
 
+    def _concerned(self, wanted: trust.Entries) -> List[trust.Entry]:
+        """Who polls where this task has something to say, afterwards. Other Servers may be away for as long as they like."""
+        asked = self.task.wish.asked
+        polling = [entry for entry in (*self.before, *wanted) if entry.style == trust.POLLING]
+        places = {entry.place for entry in polling if any(trust.means(entry, text) for text in asked)}
+        return [entry for entry in wanted if entry.style == trust.POLLING and entry.place in places]
+
+    def _meet_the_polled(self, target: Target, entries: Sequence[trust.Entry]) -> None:
+        """Wait until the new process has met its Servers, identified or refused. That none answers is for the gate to judge."""
+        deadline = self.hands.clock.now() + POLLS_PATIENCE
+        folder = instance.log_folder(self.hands.host, self.seen.settings)
+        ended = 0
+        while self.proof and entries:
+            pid = self.proof.service.pid
+            told = log.story(self.hands.host, folder, pid)
+            self.met = log.poll_rows(told, entries)
+            over = self.hands.clock.now() >= deadline
+            if pid and self.hands.host.process(pid) is not None:
+                if over or _have_met(log.armed(told), self.met):
+                    return
+            else:
+                ended += 1 if pid else 0
+                self._refuse_to_go_on(target, over or ended > 1)
+                self.proof = service.confirm(self.hands, target)
+            self.hands.clock.sleep(_PAUSE)
+
+    def _refuse_to_go_on(self, target: Target, certain: bool) -> None:
+        """The manager may have started it again, once: an agent that meets a lock on its configuration ends, too (measured-tentacle.md 14.10)."""
+        if certain:
+            raise OctoError(
+                f"{target.name} was restarted, but its processes end right after they have started. See its log and what the service manager "
+                "says of it, repair that, then run again.",
+                code="NOT_RUNNING",
+            )
+
     def _look_again(self) -> None:
         """The row tells how things stand now, also after a failure; what cannot be read any more stays as it was seen."""
         found = agent.Found(self.proof.service) if self.proof else None
         with contextlib.suppress(OctoError):
             self.seen = instance.look(self.hands.host, self.seen.subject, self.installation, self.hands.clock, found)
             self.after = self.seen.entries
+
+
+def _have_met(armed: Optional[log.Armed], polls: Sequence[Row]) -> bool:
+    """Whether there is nothing left to wait for.
+
+    A level of the log without start-up lines has no identified Servers either: then one refusal at an address speaks for all
+    pins there, since the others were not refused.
+    """
+    usable = [row for row in polls if row["thumbprint"]]
+    met = [row for row in usable if row["seen"] and set(row["seen"]) & {log.ARMED, log.IDENTIFIED}]
+    if armed is not None:
+        return len(met) == len(usable) or any(log.STARTED not in row["seen"] for row in usable)
+    if any(log.STARTED in (row["seen"] or ()) for row in polls):
+        return False  # the other lines are on their way
+    return {_address(row) for row in met} == {_address(row) for row in polls}
+
+
+def _address(row: Row) -> str:
+    return trust.place_of(row["address"], "")[0]
 
 
 def refuse_unready(seen: Seen, allow_upgrade: bool) -> None:

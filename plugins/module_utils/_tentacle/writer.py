@@ -12,7 +12,7 @@ Who calls holds our own lock for the configuration from the reading on.
 from __future__ import annotations
 
 import re
-from typing import Dict, List, NamedTuple, Sequence
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._host import OURS, Clock, Host, Process, iso
@@ -155,16 +155,63 @@ def vendor_environment(installation: Installation) -> Dict[str, str]:
 
 
 def vendor_command(executable: Sequence[str], instance: str, entries: trust.Entries, wanted: trust.Entries) -> List[str]:
-    """One ``configure`` that turns ``entries`` into ``wanted``, listening ones only; ``--option=value`` as one word (tentacle-cli.md 1.2)."""
-    remove: List[str] = []
+    """One command that brings ``entries`` to ``wanted`` or nearer; ``--option=value`` as one word (tentacle-cli.md 1.2).
+
+    OctoError if no verb does that and nothing else: none makes a second pin at an address that is polled (measured-tentacle.md 5).
+    """
+    gone, come = _polling(entries, wanted), _polling(wanted, entries)
+    verb = _configure(entries, wanted, gone) if not come else _update_trust(entries, wanted, gone, come)
+    if not verb:
+        polled = ", ".join(sorted({entry.address or "" for entry in (*entries, *wanted) if entry.style == trust.POLLING}))
+        raise OctoError(
+            f"What is wanted of the pins with which {instance} polls {polled} cannot be done by the vendor's commands: they have no verb for a second "
+            "pin at an address that is polled, and would change more than was asked for. Nothing was changed. Use writer=file; where that is not "
+            "allowed, polling=replace with its outage, on a Tentacle that does not hold the new pin there yet.",
+            code="VENDOR_CANNOT",
+        )
+    return [*executable, verb[0], f"--instance={instance}", *verb[1:]]
+
+
+def _polling(entries: trust.Entries, others: trust.Entries) -> List[trust.Entry]:
+    """Those that poll and are not among ``others``, as often as they are there more often."""
+    left = [_key(entry) for entry in others]
+    found: List[trust.Entry] = []
+    for entry in entries:
+        if _key(entry) in left:
+            left.remove(_key(entry))
+        elif entry.style == trust.POLLING:
+            found.append(entry)
+    return found
+
+
+def _key(entry: trust.Entry) -> Tuple[str, str, trust.Place]:
+    return entry.thumbprint, entry.style, entry.place
+
+
+def _configure(entries: trust.Entries, wanted: trust.Entries, gone: Sequence[trust.Entry]) -> List[str]:
+    """Listening entries come and go; one that polls goes with every other that is spelled like it (H-07)."""
+    remove: List[str] = [entry.thumbprint for entry in gone]
     add: List[str] = []
     for key in dict.fromkeys(entry.thumbprint.upper() for entry in (*entries, *wanted)):
-        before = [entry.thumbprint for entry in entries if entry.thumbprint.upper() == key]
-        after = [entry.thumbprint for entry in wanted if entry.thumbprint.upper() == key]
-        if before == after:
+        before = [entry.thumbprint for entry in entries if entry.style == trust.LISTENING and entry.thumbprint.upper() == key]
+        after = [entry.thumbprint for entry in wanted if entry.style == trust.LISTENING and entry.thumbprint.upper() == key]
+        if before == after and not set(after) & set(remove):
             continue
         # A single entry in another spelling is respelled by --trust in one write; of several, --trust fails (H-08).
         if not after or len(before) > 1:
-            remove += dict.fromkeys(before)
+            remove += before
         add += dict.fromkeys(after)
-    return [*executable, "configure", f"--instance={instance}", *(f"--remove-trust={text}" for text in remove), *(f"--trust={text}" for text in add)]
+    if any(entry.address and entry.thumbprint in remove for entry in wanted):
+        return []
+    return ["configure", *(f"--remove-trust={text}" for text in dict.fromkeys(remove)), *(f"--trust={text}" for text in add)]
+
+
+def _update_trust(entries: trust.Entries, wanted: trust.Entries, gone: Sequence[trust.Entry], come: Sequence[trust.Entry]) -> List[str]:
+    """Only where it changes nothing but what is wanted: it takes every entry of the old pin, and of an entry that is there already it makes two."""
+    if not gone:
+        return []
+    old, new = gone[0].thumbprint, come[0].thumbprint
+    made = tuple(entry._replace(thumbprint=new) if entry.thumbprint.upper() == old.upper() else entry for entry in entries)
+    exact = not _polling(made, wanted) and not _polling(wanted, made)
+    others = [entry for entry in entries if entry.style != trust.POLLING and entry.thumbprint.upper() == old.upper()]
+    return ["update-trust", f"--oldThumbprint={old}", f"--newThumbprint={new}"] if exact and not others else []

@@ -19,8 +19,12 @@ def host() -> FakeHost:
     return FakeHost(HandClock())
 
 
+def armed(host: FakeHost, pid: int = 77) -> log.Armed | None:
+    return log.armed(log.story(host, FOLDER, pid))
+
+
 def pins(host: FakeHost, pid: int = 77) -> tuple[str, ...] | None:
-    found = log.armed(host, FOLDER, pid)
+    found = armed(host, pid)
     return found.pins if found else None
 
 
@@ -34,7 +38,7 @@ def test_the_recorded_start_of_a_real_agent(host: FakeHost) -> None:
 def test_the_recorded_start_of_a_real_polling_agent(host: FakeHost) -> None:
     lines = (line.removeprefix("   | ") for line in (GOLDEN / "polling-two-entries.txt").read_text().splitlines())
     host.files[MAIN] = "\n".join(lines).encode()
-    found = log.armed(host, FOLDER, 12452)
+    found = armed(host, 12452)
     assert found is not None
     assert {(address, pin) for address, _subscription, pin in found.polls} == {
         ("https://127.0.0.1:10943", "2C9A111EE193ED3FAD26222A2BB6CF3695A33C45"),
@@ -86,7 +90,7 @@ def test_much_noise_after_the_start(host: FakeHost) -> None:
 
 
 def judged(process: tuple[str, ...] | None, disk: str, changed: int = 5, started: int = 9) -> str:
-    return log.restart_pending(None if process is None else log.Armed(process, frozenset()), trust.parse(disk), changed, started)
+    return log.restart_pending(None if process is None else log.Armed(process, ()), trust.parse(disk), changed, started)
 
 
 @pytest.mark.parametrize(
@@ -120,10 +124,10 @@ def test_a_polling_pin_counts_with_its_address_and_its_case(host: FakeHost) -> N
         f"Agent will poll Octopus Server at https://h:10943/ for subscription {subscription} expecting thumbprint {FOREIGN}",
         "Agent will not listen on any TCP ports",
     )
-    armed = log.armed(host, FOLDER, 77)
+    process = armed(host)
 
     def pending(thumbprint: str, address: str, style: int = 2) -> str:
-        return log.restart_pending(armed, trust.parse(f"[{entry_json(thumbprint, style, address, subscription)}]"), 0, 0)
+        return log.restart_pending(process, trust.parse(f"[{entry_json(thumbprint, style, address, subscription)}]"), 0, 0)
 
     assert pending(FOREIGN, "https://h:10943") == "no"
     assert pending(FOREIGN, "https://other:10943") == "yes"
@@ -139,5 +143,5 @@ def test_a_polling_pin_counts_with_its_address_and_its_case(host: FakeHost) -> N
     ],
 )
 def test_an_address_is_the_same_without_the_port_that_its_scheme_has_anyway(stored: str, logged: str) -> None:
-    armed = log.Armed((FOREIGN,), frozenset([(log._place(logged), "poll://x/", FOREIGN)]))
-    assert log.restart_pending(armed, trust.parse(f"[{entry_json(FOREIGN, 2, stored, 'poll://x/')}]"), 0, 0) == log.NO
+    process = log.Armed((FOREIGN,), ((*trust.place_of(logged, "poll://x/"), FOREIGN),))
+    assert log.restart_pending(process, trust.parse(f"[{entry_json(FOREIGN, 2, stored, 'poll://x/')}]"), 0, 0) == log.NO

@@ -114,23 +114,36 @@ def test_one_word_for_an_instance() -> None:
 OTHERS = [(raw, style) for raw, style in STYLES if style != "listening"]
 
 
+WISHES = [present(NEW), present(A), absent(A), Wish("exact", (A,), (B,)), Wish("exact", (B,), (A.lower(),)), present(NEW)._replace(twin_of=A)]
+
+
+def code_of(wish: Wish, text: str) -> str:
+    """Why it is refused."""
+    with pytest.raises(OctoError) as refusal:
+        trust.fulfil(wish, trust.parse(text))
+    assert str(refusal.value)
+    return str(refusal.value.evidence["code"])
+
+
 @pytest.mark.parametrize(("raw", "style"), OTHERS)
-@pytest.mark.parametrize("wish", [present(NEW), present(A), absent(A), Wish("exact", (A,), (B,)), Wish("exact", (B,), (A.lower(),))])
+@pytest.mark.parametrize("wish", WISHES)
 @pytest.mark.parametrize("company", ["", entry_json(B) + ","])
 def test_another_style_is_refused_and_left_alone(raw: str, style: str, wish: Wish, company: str) -> None:
+    """With the strategy of who will not have polling entries changed, as every version has done it."""
     if wish == present(NEW) and style in ("polling", "websocket"):
         company = ""  # beside a listening one it would be foreign, as below
-    with pytest.raises(OctoError) as refusal:
-        trust.fulfil(wish, trust.parse(f"[{company}{raw}]"))
-    assert refusal.value.evidence["code"] == "NOT_EXPANDABLE"
+    assert code_of(wish._replace(polling="refuse"), f"[{company}{raw}]") == "NOT_EXPANDABLE"
+    if style != "polling":
+        assert code_of(wish, f"[{company}{raw}]") == "NOT_EXPANDABLE"
 
 
+@pytest.mark.parametrize("polling", ["overlap", "replace", "refuse"])
 @pytest.mark.parametrize("raw", [raw for raw, style in OTHERS if style in ("polling", "websocket")])
-def test_one_that_listens_to_us_may_poll_another(raw: str) -> None:
+def test_one_that_listens_to_us_may_poll_another(raw: str, polling: str) -> None:
     entries = trust.parse(f"[{entry_json(B)},{raw}]")
-    both = trust.fulfil(present(B, NEW), entries)
+    both = trust.fulfil(Wish("present", (B, NEW), twin_of=B, polling=polling), entries)
     assert trust.render(both) == f"[{entry_json(B)},{raw},{entry_json(NEW)}]"
-    assert trust.render(trust.fulfil(absent(B), both)) == f"[{raw},{entry_json(NEW)}]"
+    assert trust.render(trust.fulfil(absent(B)._replace(polling=polling), both)) == f"[{raw},{entry_json(NEW)}]"
 
 
 @pytest.mark.parametrize(
