@@ -101,7 +101,7 @@ BUSY = Story(
                 "1 trusts both certificates. Nobody that could be read is locked out; not read: web-02/*.",
             ),
             trust={"web-01": BOTH, "web-02": OLD},
-            variables={"octopus_busy_wait": 6},
+            variables={"octopus_busy_wait": 1},
         ),
         Case(
             "run again once it has ended",
