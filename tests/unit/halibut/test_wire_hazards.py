@@ -64,7 +64,7 @@ def test_a_pin_in_lower_case_lets_a_server_in(tentacle: Tentacle) -> None:
     assert lower.ask(OURS) == {"new": "accepted"}
     lower.listener.stop()
     (entry,) = trust.parse(f'[{{"Thumbprint":"{TRUSTED.thumbprint.lower()}","CommunicationStyle":1}}]')
-    assert log.restart_pending(log.Armed((TRUSTED.thumbprint,), frozenset()), [entry], 0, 0) == "no"
+    assert log.restart_pending(log.Armed((TRUSTED.thumbprint,), ()), [entry], 0, 0) == "no"
 
 
 def test_a_polling_pin_in_lower_case_is_another_pin() -> None:
@@ -82,8 +82,9 @@ def test_a_polling_pin_in_lower_case_is_another_pin() -> None:
     assert any("Retrying" in line for line in lines)
     values = f'"CommunicationStyle":2,"Address":"{ADDRESS}","SubscriptionId":"{SUBSCRIPTION}"'
     (polling,) = trust.parse(f'[{{"Thumbprint":"{TRUSTED.thumbprint}",{values}}}]')
-    armed = log.Armed((entry.thumbprint,), frozenset({(ADDRESS.rstrip("/"), SUBSCRIPTION, entry.thumbprint)}))
-    assert log.restart_pending(armed, [polling], 0, 0) == "yes"
+    for spelled, pending in ((entry.thumbprint, "yes"), (TRUSTED.thumbprint, "no")):
+        armed = log.Armed((spelled,), ((*trust.place_of(ADDRESS, SUBSCRIPTION), spelled),))
+        assert log.restart_pending(armed, [polling], 0, 0) == pending
 
 
 def test_a_key_that_is_too_short_is_told_from_a_refusal() -> None:
