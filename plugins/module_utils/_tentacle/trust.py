@@ -314,7 +314,7 @@ def _nowhere_to_stand(thumbprint: str, wish: Wish, entries: Entries) -> OctoErro
     elif wish.twin_of is None:
         what = f"only polls ({', '.join(polled)}), where a pin can but stand beside another one of the same Server; name that one with twin_of"
     else:
-        what = f"only polls ({', '.join(polled)}), and expects neither {wish.twin_of} nor {thumbprint} there"
+        what = f"only polls ({', '.join(polled)}), and expects neither {' nor '.join(sorted({wish.twin_of, *wish.thumbprints}))} there"
     return OctoError(
         f"It {what}, so {thumbprint} would let nobody in. Nothing was changed. A Server that it depends on must not be switched: leave this "
         "Tentacle behind by name, or change its trust by hand.",
