@@ -10,12 +10,14 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ansible.utils.display import Display
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import report, words
+from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.pace import away_of, stop_time
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._action import OctoAction, forks_of, this_run
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._api import API_ARGUMENTS, client_from
@@ -27,7 +29,7 @@ from ansible_collections.octofleet.octopus.plugins.plugin_utils._survey import A
 
 ARGUMENTS: dict[str, Any] = {
     **API_ARGUMENTS,
-    "step": {"type": "str", "required": True, "choices": ["open", "expand", "switch", "restart_node", "verify", "contract", "close"]},
+    "step": {"type": "str", "required": True, "choices": ["open", "expand", "switch", "restart_node", "nudge", "verify", "contract", "close"]},
     "direction": {"type": "str", "default": "forward", "choices": ["forward", "back"]},
     "retire": {"type": "str"},
     "adopt": {"type": "str"},
@@ -41,10 +43,16 @@ ARGUMENTS: dict[str, Any] = {
     "copy_out": {"type": "list", "elements": "str"},
     "known_servers": {"type": "dict"},
     "leave_behind": {"type": "dict", "default": {}},
-    "away_at_most": {"type": "int", "default": 20},
+    "away_at_most": {"type": "raw", "default": 20},
+    "stop_at": {"type": "str"},
+    "pause": {"type": "float", "default": 0.0},
     "busy": {"type": "str", "default": "wait", "choices": ["wait", "skip", "refuse"]},
     "busy_wait": {"type": "int", "default": 1800},
     "waves": {"type": "list", "elements": "raw", "default": [1, "5%", "25%", "100%"]},
+    "polling": {"type": "str", "default": "overlap", "choices": ["overlap", "replace", "refuse"]},
+    "polling_waves": {"type": "list", "elements": "raw", "default": [2, "100%"]},
+    "polling_gap": {"type": "float", "default": 120.0},
+    "polling_nudge": {"type": "bool", "default": False},
     "report": {"type": "path"},
 }
 display = Display()
@@ -133,10 +141,6 @@ def _refuse(params: Mapping[str, Any], commit: bool, inventory: Inventory, task_
     if wanted:
         named = " and ".join(f"octopus_{name}" for name in wanted)
         raise OctoError(f"octopus_commit=true needs {named}. Run the playbook without octopus_commit: the plan prints the whole command.")
-    if params["away_at_most"] < 1:
-        raise OctoError(
-            f"octopus_away_at_most is {params['away_at_most']}; at least one Tentacle host has to be away at a time to restart its Tentacle."
-        )
     if params["step"] not in ("open", "close") and not inventory.of(inventory.servers[0], "octopus_gate"):
         raise OctoError(
             f"The gate `{params['step']}` was reached without the gate that opens the rotation (--tags, --skip-tags or --start-at-task). Nothing was changed"
@@ -159,25 +163,31 @@ def _asked(params: Mapping[str, Any], task_vars: Mapping[str, Any]) -> Asked:
         spaces=params["spaces"],
         left_behind=params["leave_behind"],
         known_servers=params["known_servers"],
-        away_at_most=params["away_at_most"],
+        away=away_of(params["away_at_most"]),
         limit=task_vars.get("ansible_limit"),
+        polling=params["polling"],
     )
 
 
 def _frame(params: Mapping[str, Any], commit: bool, inventory: Inventory, task_vars: Mapping[str, Any]) -> Frame:
     opened = inventory.of(inventory.servers[0], "octopus_gate") or {}
+    started = float(opened.get("started") or time.time())
     return Frame(
         inventory=inventory,
         batch=list(task_vars.get("ansible_play_batch") or []),
         commit=commit,
         back=params["direction"] == "back",
         waves=params["waves"],
+        polling_waves=params["polling_waves"],
+        polling_gap=params["polling_gap"],
+        nudge=params["polling_nudge"],
         forks=forks_of(task_vars),
-        away_at_most=params["away_at_most"],
+        stop_at=stop_time(params["stop_at"], datetime.fromtimestamp(started).astimezone()),
+        pause=params["pause"],
         busy=params["busy"],
         busy_wait=float(params["busy_wait"]),
         server_url=params["server_url"],
         server_instance=params["instance"],
         run=this_run(),
-        started=float(opened.get("started") or time.time()),
+        started=started,
     )

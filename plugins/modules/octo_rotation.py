@@ -23,10 +23,10 @@ options:
   step:
     description:
       - What is judged. V(open) comes first, V(close) last.
-      - V(expand) and V(contract) judge the hosts of the current batch of a play with C(serial); V(restart_node) the current Server node.
+      - V(expand), V(nudge) and V(contract) judge the hosts of the current batch of a play with C(serial); V(restart_node) the current Server node.
     type: str
     required: true
-    choices: [open, expand, switch, restart_node, verify, contract, close]
+    choices: [open, expand, switch, restart_node, nudge, verify, contract, close]
   direction:
     description: With V(back) the certificate to adopt must be in the store already.
     type: str
@@ -78,9 +78,21 @@ options:
     type: dict
     default: {}
   away_at_most:
-    description: At most so many Tentacle hosts may be away at the same time; the permit carries it and the acting module refuses more.
-    type: int
+    description:
+      - At most so many Tentacle hosts may be away at the same time; the permit carries it and the acting module refuses more.
+      - A number, or a dictionary with C(total) (a number, 20 by default), C(environments) and C(roles) (numbers by name). A wave that touches
+        one of these goes by the least of their bounds.
+    type: raw
     default: 20
+  stop_at:
+    description:
+      - When no further step is begun, by the controller's clock. C(HH:MM) means the next such time after the start of the run; else an ISO time.
+      - Nodes that are to take over a certificate that was imported already are still restarted. Run again to go on.
+    type: str
+  pause:
+    description: For how many seconds to wait between two waves.
+    type: float
+    default: 0
   busy:
     description:
       - What to do with a Tentacle that runs a task. A restart cuts calls in flight at once.
@@ -98,6 +110,30 @@ options:
     type: list
     elements: raw
     default: [1, "5%", "25%", "100%"]
+  polling:
+    description:
+      - How polling Tentacles get the new certificate.
+      - V(overlap) gives each entry that pins the old one a twin that pins the new one, so that the Tentacle follows the Server's switch by itself.
+      - V(replace) is the vendor's documented way. Each is offline from its visit until the Server has switched and restarted.
+      - V(refuse) touches none, and refuses to switch a Server that polling Tentacles depend on.
+    type: str
+    choices: [overlap, replace, refuse]
+    default: overlap
+  polling_waves:
+    description: Sizes of the waves of polling Tentacles, which come after the listening ones. Used for the plan's text only.
+    type: list
+    elements: raw
+    default: [2, "100%"]
+  polling_gap:
+    description:
+      - For how many seconds at most a polling Tentacle waits between two tries, which is the vendor's longest back-off.
+      - Between two nodes of a cluster V(restart_node) waits as long as the overlap makes likely, and never longer than this.
+    type: float
+    default: 120
+  polling_nudge:
+    description: Whether the polling Tentacles are restarted once the nodes present the new certificate, so that they call at once.
+    type: bool
+    default: false
   report:
     description: File on the controller that gets the report as JSON at O(step=close).
     type: path

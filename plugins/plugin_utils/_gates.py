@@ -14,10 +14,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._certificate import read as read_certificate
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import POLLING
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import ACCEPTED
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import permit as permits
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import phase, plan, report, rules, words
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.choose import GENERATE
@@ -41,15 +44,20 @@ class Frame:
     back: bool
     waves: Sequence[Any]
     forks: int
-    away_at_most: int
     busy: str
     busy_wait: float
     server_url: str
     server_instance: str
     run: permits.RunIdentity
     started: float  # epoch seconds, by the gate that opened the run
+    stop_at: datetime | None = None
+    pause: float = 0.0
+    polling_waves: Sequence[Any] = (2, "100%")
+    polling_gap: float = plan.LONGEST_GAP
+    nudge: bool = False
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
+    today: Callable[[], datetime] = lambda: datetime.now().astimezone()
 
 
 @dataclass
@@ -63,6 +71,7 @@ class Gate:
     hosts: list[str] = field(default_factory=list)
     permit: dict[str, Any] | None = None
     aims: dict[str, Any] = field(default_factory=dict)
+    at_once: int = 1  # hosts of the wave that may be away together
     failed: str = ""  # why the run did not reach its end; the report play fails with it
     machines: list[str] = field(default_factory=list)  # ids to check the health of, before the next gate
 
@@ -82,6 +91,7 @@ class Gate:
             "lines": self.lines,
             "clauses": [report.verdict_row(verdict) for verdict in self.verdicts],
             "machines": self.machines,
+            "at_once": self.at_once,
             "endpoints": [node.endpoint for node in self.facts.nodes if node.endpoint],
             "frozen": sorted(self.facts.frozen | {edge.edge.identity for edge in self.facts.edges}),
             **({"permit": self.permit} if self.permit else {}),
@@ -121,9 +131,11 @@ class Gates:
             gate.refuse(gate.verdicts[0], self._frame.back)
             return gate
         old, new = words_of(facts)
-        hosts, waves = len(self._frame.inventory.tentacles), len(made.waves)
+        hosts, waves = len(self._frame.inventory.tentacles), len(made.waves) + len(made.polling_waves)
         gate.lines.append(f"Plan {made.id}: retire {old}, adopt {new}; {counted(hosts, 'host')} in {counted(waves, 'wave')}.")
-        gate.aims = {**_aims(), "prepare": servers[:1], "visit": list(self._frame.inventory.tentacles), "switch": servers[:1]}
+        crews = plan.crews(facts, self._frame.inventory.tentacles)
+        gate.aims = {**_aims(), "prepare": servers[:1], "switch": servers[:1]}
+        gate.aims.update(visit=list(crews.listening) or NOBODY, visit_polling=list(crews.polling) or NOBODY)
         return gate
 
     def _expand(self) -> Gate:
@@ -148,26 +160,29 @@ class Gates:
         gate.aims = _aims()
         gate.machines = _to_check(gate.facts)
         if gate.facts.db == {gate.facts.new}:
-            gate.aims["nodes"] = self._nodes_to_restart(gate.facts)
-            gate.aims["verify"] = servers[:1]
+            gate.aims.update(nodes=self._nodes_to_restart(gate.facts), nudge=self._to_nudge(gate.facts), verify=servers[:1])
             return gate
         verdict = rules.allowed(gate.facts, Switch())
         gate.verdicts.append(verdict)
-        if not verdict.allowed:
-            gate.refuse(verdict, self._frame.back)
-            gate.machines = []
+        if not verdict.allowed or self._late():
+            gate.machines, gate.allowed = [], False
+            if verdict.allowed:
+                gate.lines.append(f"The Server certificate was not switched. {self._late()}")
+            else:
+                gate.refuse(verdict, self._frame.back)
             return gate
         gate.hosts = servers[:1]
         gate.permit = self._permit(gate.facts, ["switch"], {servers[0]: [f"server:{self._frame.server_instance}"]}, ())
         gate.lines.append(f"Allowed: switch the Server certificate. {words.status_line(gate.facts)}")
-        gate.aims.update(nodes=servers, verify=servers[:1])
+        gate.aims.update(nodes=servers, nudge=self._to_nudge(gate.facts), verify=servers[:1])
         return gate
 
     def _restart_node(self) -> Gate:
-        gate = Gate(self._survey.facts)
-        gate.aims = {**_aims(), "verify": list(self._frame.inventory.servers)[:1]}
-        gate.machines = _to_check(gate.facts)
         host = self._frame.batch[0]
+        waited = self._let_polling_ones_move(host)
+        gate = Gate(self._survey.facts, lines=waited)
+        gate.aims = {**_aims(), "nudge": self._to_nudge(gate.facts), "verify": list(self._frame.inventory.servers)[:1]}
+        gate.machines = _to_check(gate.facts)
         node = self._survey.node_of(host)
         if node is not None and node.presents == gate.facts.new:
             return gate
@@ -180,6 +195,17 @@ class Gates:
         gate.permit = self._permit(gate.facts, ["restart_node"], {host: ["*"]}, ())
         gate.lines.append(f"Allowed: restart the node {node.name if node else host}.")
         return gate
+
+    def _nudge(self) -> Gate:
+        """A third visit to the polling Tentacles: restarted, they call the nodes at once instead of at the end of their back-off."""
+        facts = self._waited()
+        gate = Gate(facts)
+        gate.aims = {**_aims(), "verify": list(self._frame.inventory.servers)[:1]}
+        if not phase.is_switched(facts):
+            gate.lines.append("Not nudged: not every node presents the new certificate.")
+            return gate
+        named = tuple(edge.name for edge in facts.roster if edge.edge.host in self._frame.batch and edge.edge.style == POLLING)
+        return self._permitted(gate, Expand(named, self._at_once), facts.to_trust(), "nudge") if named else gate
 
     def _verify(self) -> Gate:
         gate = Gate(self._survey.facts)
@@ -231,7 +257,9 @@ class Gates:
 
     @property
     def _at_once(self) -> int:
-        return max(1, min(self._frame.forks, self._frame.away_at_most, len(self._frame.batch)))
+        facts = self._survey.facts
+        most = facts.away_at_most(edge for edge in facts.edges if edge.edge.host in self._frame.batch)
+        return max(1, min(self._frame.forks, most, len(self._frame.batch)))
 
     def _to_visit(self, facts: Facts) -> tuple[list[str], list[str]]:
         """The hosts of the batch, without those on which everything is left behind; and those."""
@@ -241,11 +269,39 @@ class Gates:
 
     def _planned(self) -> tuple[Facts, plan.Plan]:
         made = plan.make_plan(
-            self._survey.facts, self._survey.roster.digest(), hosts=self._frame.inventory.tentacles, spec=self._frame.waves, forks=self._frame.forks
+            self._survey.facts,
+            self._survey.roster.digest(),
+            hosts=self._frame.inventory.tentacles,
+            spec=self._frame.waves,
+            forks=self._frame.forks,
+            polling_spec=self._frame.polling_waves,
+            longest_gap=self._frame.polling_gap,
         )
         return replace(self._survey.facts, expected_seconds=made.seconds), made
 
-    def _permitted(self, gate: Gate, step: Step, thumbprints: Sequence[str]) -> Gate:
+    def _to_nudge(self, facts: Facts) -> list[str]:
+        polling = {edge.edge.host for edge in facts.roster if edge.edge.style == POLLING} if self._frame.nudge else set()
+        return [host for host in self._frame.inventory.tentacles if host in polling] or NOBODY
+
+    def _let_polling_ones_move(self, host: str) -> list[str]:
+        """Queues are per node: until each polling Tentacle has found the node that came up last, the next one stays up (decision 13)."""
+        node, facts = self._survey.node_of(host), self._survey.facts
+        moved = [other for other in facts.nodes if other.presents == facts.new and other != node]
+        polling = [edge for edge in facts.roster if edge.edge.style == POLLING]
+        if not moved or not polling or (node is not None and node.presents == facts.new):
+            return []
+        now = self._frame.clock()
+        since = max(self._survey.restarted_at.values(), default=now)
+        pinned = [edge.evidence.visited_at for edge in polling if edge.evidence.visited_at is not None and edge.evidence.visited_at <= since]
+        overlap = since - min(pinned) if len(pinned) == len(polling) and self._survey.restarted_at else self._frame.polling_gap
+        seconds = since + plan.gap_after(overlap, self._frame.polling_gap) - now
+        if seconds <= 0:
+            return []
+        self._frame.sleep(seconds)
+        self._survey = self._survey.later()
+        return [f"Waited {seconds:.0f} s before {host}: {counted(len(polling), 'polling Tentacle')} may take so long to find the nodes that are up."]
+
+    def _permitted(self, gate: Gate, step: Step, thumbprints: Sequence[str], what: str = "") -> Gate:
         """The permit for what is left of a wave when the Tentacles that are themselves at fault are taken out."""
         verdict, against = rules.narrow(gate.facts, step)
         gate.verdicts += [verdict, replace(verdict, clauses=against)] if against else [verdict]
@@ -260,11 +316,15 @@ class Gates:
         named = _named_by_host(gate.facts, verdict.step.edges)
         gate.hosts = [host for host in self._frame.batch if host in named]
         if gate.hosts:
-            gate.permit = self._permit(gate.facts, [verdict.step.kind], named, thumbprints)
-            gate.lines.append(f"Allowed: {words.asked(verdict.step, gate.facts)} ({_some(gate.hosts)}).")
+            gate.at_once = self._at_once
+            gate.permit = self._permit(gate.facts, [verdict.step.kind], named, thumbprints, gate.at_once)
+            asked = f"{what} {counted(len(verdict.step.edges), 'polling Tentacle')}" if what else words.asked(verdict.step, gate.facts)
+            gate.lines.append(f"Allowed: {asked} ({_some(gate.hosts)}).")
         return gate
 
-    def _permit(self, facts: Facts, steps: Sequence[str], named: dict[str, list[str]], thumbprints: Sequence[str]) -> dict[str, Any]:
+    def _permit(
+        self, facts: Facts, steps: Sequence[str], named: dict[str, list[str]], thumbprints: Sequence[str], at_once: int = 0
+    ) -> dict[str, Any]:
         return permits.issue(
             plan=plan.plan_id(facts.old, facts.new or "", self._survey.roster.digest()),
             old=facts.old,
@@ -274,7 +334,7 @@ class Gates:
             edges=named,
             run=self._frame.run,
             now=time.monotonic(),
-            away_at_most=facts.away_at_most,
+            away_at_most=at_once or facts.away.total,
             max_age=PERMIT_SECONDS,
             disk_ages=plan.old_readings(facts),
         )
@@ -284,6 +344,9 @@ class Gates:
 
         Meanwhile only records and tasks are read; the wire is met once more when the wait has ended, for evidence is young (decisions 8).
         """
+        if self._frame.pause and self._visited():
+            self._frame.sleep(self._frame.pause)
+            self._survey = self._survey.later()
         deadline = self._frame.clock() + self._frame.busy_wait
         while self._frame.busy == "wait" and self._frame.clock() < deadline:
             wave = {record.id for edge in self._survey.facts.edges if edge.edge.host in self._frame.batch for record in edge.edge.records}
@@ -295,7 +358,9 @@ class Gates:
         return self._survey.facts
 
     def _halted(self, facts: Facts) -> str:
-        """Why no further wave is visited: a visit of this run went wrong after it had begun to act, or in the canary wave, or is not proved."""
+        """Why no further wave is visited: it is late, or a visit of this run went wrong after it had begun to act, or in the canary wave, or is not proved."""
+        if self._late():
+            return self._late()
         for visit in self._survey.visits:
             if visit.host in self._frame.batch or visit.outcome == "skipped":
                 continue
@@ -305,8 +370,23 @@ class Gates:
                 return f"The visit of {acted[0].label} went wrong after it had begun: {acted[0].reason}"
             if len(self._visited()) == 1 and (visit.outcome != "ok" or wrong):
                 return f"The canary {visit.host} could not be visited: {wrong[0].reason if wrong else visit.reason}"
-        unproved = [edge for edge in facts.roster if edge.edge.host in self._visited() and phase.state_of(facts, edge) == phase.LOCKED_OUT]
-        return f"{unproved[0].name} is locked out: {words.left_in(facts)}" if unproved else ""
+        seen = [edge for edge in facts.roster if edge.edge.host in self._visited()]
+        out = [edge for edge in seen if phase.state_of(facts, edge) == phase.LOCKED_OUT and facts.asked_of(edge, (facts.old,))]
+        if out:
+            return f"{out[0].name} is locked out: {words.left_in(facts)}"
+        # A wave of polling Tentacles follows only on proof that the ones before it took both pins: there is no wire to tell it later.
+        polled = [edge for edge in seen if edge.edge.style == POLLING and edge.edge.host not in self._frame.batch]
+        unproved = [edge for edge in polled if facts.new and facts.holds(edge, facts.new) and facts.proof(edge, facts.new) != ACCEPTED]
+        return (
+            f"{unproved[0].name} is not proved to trust the new certificate: {rules.all_sources(facts, unproved[0], facts.new or '')}"
+            if unproved
+            else ""
+        )
+
+    def _late(self) -> str:
+        """The third way to say no: neither safety nor policy is against it, but the time."""
+        stop, now = self._frame.stop_at, self._frame.today()
+        return f"It is {now:%H:%M}, and octopus_stop_at ({stop:%Y-%m-%d %H:%M}) lets no further step begin." if stop and now >= stop else ""
 
     def _visited(self) -> set[str]:
         return {visit.host for visit in self._survey.visits if visit.outcome != "skipped"}
@@ -387,7 +467,7 @@ def words_of(facts: Facts) -> tuple[str, str]:
 
 def _aims() -> dict[str, Any]:
     """Nobody: a play is aimed at somebody only by a gate that says so."""
-    return dict.fromkeys(("read", "prepare", "visit", "switch", "nodes", "verify", "remove"), NOBODY)
+    return dict.fromkeys(("read", "prepare", "visit", "visit_polling", "switch", "nodes", "nudge", "verify", "remove"), NOBODY)
 
 
 def _to_check(facts: Facts) -> list[str]:

@@ -21,13 +21,14 @@ from ansible_collections.octofleet.octopus.plugins.module_utils import _certific
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet import edges as fleet
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet import evidence
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import Roster, build_roster
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import OVERLAP, Roster, build_roster
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import endpoint as endpoints
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import probe
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.client import OctopusClient
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.records import MachineRecord
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import choose
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import EdgeFacts, Facts, NodeFacts, OtherServer, PolicyFacts
+from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.pace import Away
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
 from ansible_collections.octofleet.octopus.plugins.module_utils._server.node import Keys, Sealed
 from ansible_collections.octofleet.octopus.plugins.module_utils._server.store import Entry
@@ -84,8 +85,9 @@ class Asked:
     spaces: Sequence[str] | None
     left_behind: Mapping[str, str]
     known_servers: Mapping[str, Sequence[str]] | None
-    away_at_most: int
+    away: Away
     limit: str | None
+    polling: str = OVERLAP
 
 
 class Survey:
@@ -254,7 +256,8 @@ class Survey:
             stored=frozenset(self.identities),
             policies=self._policies,
             others=self._others,
-            away_at_most=self._asked.away_at_most,
+            away=self._asked.away,
+            polling=self._asked.polling,
         )
 
     @property
@@ -262,6 +265,12 @@ class Survey:
         """What the acting tasks on the Server's hosts failed with in this run, in the order of the tasks."""
         results = ((host, self._inventory.of(host, name)) for name in ACTS for host in self._inventory.servers)
         return [(host, str(result["msg"])) for host, result in results if isinstance(result, Mapping) and result.get("failed") and result.get("msg")]
+
+    @property
+    def restarted_at(self) -> dict[str, float]:
+        """When each node that this run has restarted was up again, by the controller's clock."""
+        results = {host: self._inventory.of(host, "octopus_restart") for host in self._inventory.servers}
+        return {host: float(result["observed_at"]) for host, result in results.items() if isinstance(result, Mapping) and result.get("observed_at")}
 
     def later(self) -> Survey:
         """Another look, of which nothing is read yet; what was taken from the store and the database stays, as a wait changes neither."""
@@ -278,7 +287,9 @@ class Survey:
 
     @cached_property
     def _records(self) -> list[fleet.Record]:
-        return [fleet.record_of(machine) for machine in self.machines]
+        bounded = bool(self._asked.away.environments)  # nothing else asks for the name of an environment
+        named = {one: name for space in self.spaces for one, name in self._client.environments(space).items()} if bounded else {}
+        return [fleet.record_of(machine, named) for machine in self.machines]
 
     @cached_property
     def _same_place(self) -> dict[str, str]:

@@ -59,6 +59,8 @@ class Record:
     is_disabled: bool = False
     health_status: str = "Unknown"
     policy: str = ""
+    environments: Tuple[str, ...] = ()  # by name where it is known, else by id
+    roles: Tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -205,8 +207,8 @@ def subscription_of(uri: Optional[str]) -> Optional[str]:
     return uri.lower().replace("poll://", "").strip("/") if uri else None
 
 
-def record_of(machine: MachineRecord) -> Record:
-    """The fleet's record of a machine or worker that REST listed."""
+def record_of(machine: MachineRecord, environments: Mapping[str, str]) -> Record:
+    """The fleet's record of a machine or worker that REST listed; ``environments``: names by id."""
     return Record(
         id=machine.id,
         name=machine.name,
@@ -219,6 +221,8 @@ def record_of(machine: MachineRecord) -> Record:
         is_disabled=machine.is_disabled,
         health_status=machine.health_status,
         policy=machine.policy_id or "",
+        environments=tuple(environments.get(one, one) for one in machine.environment_ids),
+        roles=machine.roles,
     )
 
 

@@ -83,6 +83,11 @@ class OctopusClient:
         found = self._list(f"/api/{space.id}/machinepolicies/all", f"the machine policies of space {space.name}")
         return [records.policy(one, space) for one in found]
 
+    def environments(self, space: Space) -> Dict[str, str]:
+        """Names of a space's environments by id."""
+        found = self._list(f"/api/{space.id}/environments/all", f"the environments of space {space.name}")
+        return {str(one["Id"]): str(one["Name"]) for one in found}
+
     def machines(self, space: Space) -> List[MachineRecord]:
         """Deployment targets, then workers: all records of a space, whatever their style."""
         return [

@@ -14,6 +14,7 @@ from typing import FrozenSet, Iterable, Iterator, Mapping, Optional, Tuple, Unio
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import POLLING, Edge
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import ACCEPTED, HEALTHY, REFUSED, Evidence
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import OVERLAP, REPLACE, Blocker, why_not_expandable
+from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.pace import Away
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Facts:
     policies: Tuple[PolicyFacts, ...] = ()
     expected_seconds: float = 0.0
     others: Optional[Tuple[OtherServer, ...]] = None  # None: octopus_known_servers was not given, so not judged
-    away_at_most: int = 1
+    away: Away = field(default_factory=Away)
     polling: str = OVERLAP  # octopus_polling_strategy
 
     def exchanged(self) -> Facts:
@@ -172,6 +173,12 @@ class Facts:
         places = self._places(edge)
         words = (sorted(process.seen_of(place, edge.edge.subscription).get(pin, frozenset())) if process else [] for place in sorted(places))
         return "; ".join(f"{place}: {', '.join(seen) or 'nothing'}" for place, seen in zip(sorted(places), words)) or "nothing"
+
+    def away_at_most(self, edges: Iterable[EdgeFacts]) -> int:
+        """How many of these may be away at once. Whoever is not placed yet may be on any host, so their bounds count, too."""
+        records = [record for edge in edges for record in edge.edge.records]
+        records += [record for edge in self.edges if not edge.edge.host for record in edge.edge.records]
+        return self.away.of(records)
 
     def asked_of(self, edge: EdgeFacts, pins: Iterable[str]) -> FrozenSet[str]:
         """Of ``pins``, those that this Tentacle has to trust: whose entries are replaced, with the outage announced, is to know the new one only."""

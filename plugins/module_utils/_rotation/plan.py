@@ -116,7 +116,7 @@ def make_plan(
     rounds = 2 if any(isinstance(step, Contract) for step in steps) or facts.new is None else 1 if steps else 0
     expanding = sum(len(step.edges) for step in steps if isinstance(step, Expand)) if facts.new else len(facts.roster)
     restarting = [step for step in steps if isinstance(step, RestartNode)] if facts.new else list(facts.nodes)
-    at_once = max(1, min(forks, facts.away_at_most))
+    at_once = max(1, min(forks, facts.away.total))
     polling = sum(1 for edge in facts.roster if edge.edge.style == POLLING)
     overlap = _round_of(polling_waves, at_once, rates)
     seconds = rounds * (_round_of(made, at_once, rates) + overlap) + len(restarting) * rates.node + gates * rates.gate
@@ -130,7 +130,7 @@ def make_plan(
         node_restarts=len(restarting),
         busy=sum(1 for edge in facts.roster if edge.busy),
         forks=forks,
-        away_at_most=facts.away_at_most,
+        away_at_most=facts.away.total,
         seconds=seconds if steps or facts.new is None else 0.0,
         portal_seconds=rates.node if restarting else 0.0,
         error_lines_a_minute=polling / 2,

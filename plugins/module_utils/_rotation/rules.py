@@ -234,8 +234,9 @@ def idle(facts: Facts, step: Step) -> Clause:
 def at_most_away(facts: Facts, step: Step) -> Clause:
     """At most w Tentacles restart at a time (I12)."""
     at_once = step.at_once if isinstance(step, (Expand, Contract)) else 0
-    seen = f"the task would have {at_once} away at once, octopus_away_at_most is {facts.away_at_most}"
-    faults = [Fault("the wave", seen, "Lower forks or throttle, or raise octopus_away_at_most.")] if at_once > facts.away_at_most else []
+    most = facts.away_at_most(_of_step(facts, step))
+    seen = f"the task would have {at_once} away at once, octopus_away_at_most is {most}"
+    faults = [Fault("the wave", seen, "Lower forks or throttle, or raise octopus_away_at_most.")] if at_once > most else []
     return _clause("at_most_away", "Too many Tentacles would be away at once", faults, of="run")
 
 

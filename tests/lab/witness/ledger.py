@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass, field
 from typing import Any
 
-LONGEST_GAP = 1.0  # seconds without a sample; also what an edge may be away without any order: less is the noise of sampling
+LONGEST_GAP = 1.0  # seconds without a sample, or two periods of who is sampled as seldom as that; also what an edge may be away without any order: less is the noise of sampling
 AWAY_PER_RESTART = 5.0
 
 
@@ -107,7 +107,8 @@ class Ledger:
     def failures(self, now: float) -> list[str]:
         """What of this edge must fail the run, in words."""
         gap = self._gap(now)
-        found = [] if gap <= LONGEST_GAP else [f"was not looked at for {gap:.1f} s (allowed: {LONGEST_GAP:g} s)"]
+        longest = max(LONGEST_GAP, 2 * self.period)
+        found = [] if gap <= longest else [f"was not looked at for {gap:.1f} s (allowed: {longest:g} s)"]
         if self.refused:
             found.append(f"was refused for {self.refused_seconds:.1f} s: {self.refused[0].detail}")
         for stretch in self.away:

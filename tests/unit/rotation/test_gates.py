@@ -14,6 +14,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster im
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.endpoint import Endpoint
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.probe import Sight
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.records import TARGET, MachineRecord, ServerNode, Space, Task, machine
+from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.pace import Away
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.permit import RunIdentity
 from ansible_collections.octofleet.octopus.plugins.plugin_utils import _survey
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._gates import BUSY_POLL, Frame, Gate, Gates
@@ -107,7 +108,7 @@ def inventory_of(*rows: Mapping[str, Any]) -> Inventory:
 
 
 def survey_of(server: Server, inventory: Inventory) -> Survey:
-    asked = Asked(retire=OLD, adopt=None, back=False, spaces=["Default"], left_behind={}, known_servers=None, away_at_most=20, limit=None)
+    asked = Asked(retire=OLD, adopt=None, back=False, spaces=["Default"], left_behind={}, known_servers=None, away=Away(20), limit=None)
     return Survey(server, inventory, asked, None, None, reads_database=False)  # type: ignore[arg-type]
 
 
@@ -121,7 +122,6 @@ def judged(server: Server, clock: Clock, busy: str) -> Gate:
         back=False,
         waves=["100%"],
         forks=5,
-        away_at_most=20,
         busy=busy,
         busy_wait=BUSY_POLL * PAUSES - 1,
         server_url="http://octopus.example.com",

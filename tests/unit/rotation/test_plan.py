@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import POLLING
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import OtherServer, Switch
+from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.pace import Away
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.plan import Rates, WaveSpec, edges_by_host, make_plan, old_readings, waves
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.report import SCHEMA, make_report
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.rules import allowed
@@ -45,7 +46,7 @@ def test_a_wave_that_is_no_size(wrong: str | int) -> None:
 
 
 def test_the_cost_of_a_whole_rotation() -> None:
-    facts = sample.before_switch(new=None, away_at_most=2, edges=tuple(sample.edge(f"h{number}", (OLD,)) for number in range(5)))
+    facts = sample.before_switch(new=None, away=Away(2), edges=tuple(sample.edge(f"h{number}", (OLD,)) for number in range(5)))
     plan = make_plan(facts, "digest", hosts=[f"h{number}" for number in range(5)], spec=[1, "100%"], forks=50, rates=Rates(2.0, 30.0, 1.0), gates=4)
     assert (plan.visits, plan.restarts, plan.node_restarts, plan.away_at_most) == (10, 10, 2, 2)
     assert plan.seconds == 2 * ((1 + 2) * 2.0 + 2 * 1.0) + 2 * 30.0 + 4 * 1.0
