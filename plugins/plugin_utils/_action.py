@@ -67,6 +67,14 @@ class OctoAction(ActionBase):
         )
         return result
 
+    def on_host(self, task_vars: dict[str, Any], args: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """One brain, two hands (architecture.md): in the same-named module on POSIX; on a Windows host here, through ansible.windows."""
+        if ".ps1" not in self._connection.module_implementation_preferences:
+            return self.module(task_vars, args=args)
+        from ansible_collections.octofleet.octopus.plugins.plugin_utils import _windows_task
+
+        return _windows_task.act(self, task_vars, self._task.args if args is None else args)
+
     def permitted(self, task_vars: Mapping[str, Any], permit: Any, step: str) -> list[str]:
         """The edges of this host that ``permit`` names for ``step``; OctoError with one sentence if it does not hold (decisions 2)."""
         host = str(task_vars["inventory_hostname"])
