@@ -11,12 +11,13 @@ import json
 import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._host import Account, Clock, Completed, FileStat, Process, Service, Socket
 from hypothesis import settings
+from lab.tentacle.trust import normalise
 
 few = settings(max_examples=50, deadline=None)  # a deadline would measure the machine, not the code
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
@@ -197,12 +198,52 @@ def _settings(data: bytes) -> Iterator[tuple[str, str]]:
         yield element.attrib["key"], element.text or ""
 
 
-def log_of(pid: int, *messages: str) -> bytes:
+class Poll(NamedTuple):
+    """An entry that polls, as a running Tentacle has it."""
+
+    address: str
+    subscription: str
+    pin: str
+
+
+def log_of(pid: int, *messages: str, level: str = "INFO") -> bytes:
     """Lines as NLog writes them (golden/log-samples.txt)."""
-    return "".join(f"2026-11-22 00:10:19.2130  {pid:>5}      1  INFO  {message}\n" for message in messages).encode()
+    return "".join(f"2026-11-22 00:10:19.2130  {pid:>5}      1 {level:>5}  {message}\n" for message in messages).encode()
 
 
-def start_up(pid: int, *pins: str) -> bytes:
+def start_up(pid: int, *pins: str, polls: Sequence[Poll] = ()) -> bytes:
     trusts = [f"Agent will trust Octopus Servers with the thumbprint: {pin}" for pin in pins]
     named = trusts or ["The agent is not configured to trust any Octopus Servers."]
-    return log_of(pid, "==== RunAgentCommand ====", "CommandLine: Tentacle run", *named, "Agent listening on: [::]:10933")
+    polled = [
+        f"Agent will poll Octopus Server at {normalise(poll.address)} for subscription {poll.subscription} expecting thumbprint {poll.pin}"
+        for poll in polls
+    ]
+    return log_of(pid, "==== RunAgentCommand ====", "CommandLine: Tentacle run", *named, *polled, "Agent listening on: [::]:10933")
+
+
+def identified(pid: int, address: str, pin: str) -> bytes:
+    """A Server presented what was expected."""
+    text = f"Secure connection established. Server at [::ffff:127.0.0.1]:10943 identified by thumbprint: {pin}, using protocol Tls13"
+    return log_of(pid, f"{normalise(address):<30}   11  {text}")
+
+
+def refused(pid: int, address: str, pin: str, presented: str) -> bytes:
+    """A Server presented something else: one entry of several lines, of which only the first is marked (golden/log-samples.txt)."""
+    uri = normalise(address)
+    cause = (
+        f"The server at {uri} presented an unexpected security certificate. We expected the server to present a certificate with the thumbprint "
+        f"'{pin}'. Instead, it presented a certificate with a thumbprint of '{presented}' and subject 'CN=Octopus Portal'. This usually happens "
+        "when the client has been configured to expect the server to have the wrong certificate."
+    )
+    text = f"An error occurred when sending a request to '{uri}', after the request began: {cause}"
+    raw = f"Halibut.HalibutClientException: {text}\n ---> {cause}\n   --- End of inner exception stack trace ---\n"
+    return log_of(pid, f"{uri:<30}    7  Halibut client exception: {text} Retrying in 120.0 seconds", level="ERROR") + raw.encode()
+
+
+def meetings(pid: int, polls: Sequence[Poll], servers: Mapping[str, str]) -> bytes:
+    """What becomes of polling addresses that answer, each with its certificate."""
+    met = [(poll, servers[poll.address]) for poll in polls if poll.address in servers]
+    return b"".join(
+        identified(pid, poll.address, presented) if poll.pin == presented else refused(pid, poll.address, poll.pin, presented)
+        for poll, presented in met
+    )

@@ -20,9 +20,9 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.index 
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.service import Hands
 from lab.tentacle.calling import Called
 from lab.tentacle.calling import Host as Vendor
-from lab.tentacle.trust import TrustEntry
+from lab.tentacle.trust import Style, TrustEntry
 from lab.wire.certificates import Keypair, make_certificate, to_pfx
-from unit.tentacle.doubles import HandClock, start_up
+from unit.tentacle.doubles import HandClock, Poll, meetings, start_up
 
 ONE, TWO = make_certificate("one"), make_certificate("two")  # a key costs a tenth of a second, so the tests share these
 _FIRST_PID = 5_000_000  # beyond what Linux gives to anybody
@@ -41,6 +41,7 @@ class Workbench(PosixHost):
         self.services: dict[str, Service] = {}
         self.table: dict[int, Process] = {}
         self.served: dict[int, bytes] = {}
+        self.servers: dict[str, str] = {}  # by the address that is polled: the certificate that is presented there
         self.uid = 0  # of the account that services run as
         self.before_call: Callable[[], None] = lambda: None
         self.manager: Callable[[Sequence[str]], Completed] = self._obey
@@ -75,11 +76,17 @@ class Workbench(PosixHost):
         configuration = self.vendor.configuration(name)
         certificate = configuration.certificate()
         assert certificate is not None
-        self.served[configuration.port] = certificate.der
+        if not configuration.no_listen:
+            self.served[configuration.port] = certificate.der
         logs = Path(configuration.home or self.root) / "Logs"
         logs.mkdir(parents=True, exist_ok=True)
+        polls = [
+            Poll(str(entry.address), str(entry.subscription_id), entry.thumbprint)
+            for entry in configuration.trusted_servers
+            if entry.style == Style.TentacleActive
+        ]
         with (logs / "OctopusTentacle.txt").open("ab") as log:
-            log.write(start_up(pid, *self.pins(name)))
+            log.write(start_up(pid, *self.pins(name), polls=polls) + meetings(pid, polls, self.servers))
         return self
 
     # -- what our brains make of it
@@ -101,8 +108,10 @@ class Workbench(PosixHost):
         return row
 
     def visit(self, state: str, *thumbprints: str, forget: Sequence[str] = (), **task: Any) -> instance.Row:
-        wish = trust.Wish(state, thumbprints, tuple(forget))
-        (row,) = visit.trust_rows(self.hands, visit.TrustTask("T1", wish, unguarded=state != "present", **task), self.installation)
+        return self.wish(trust.Wish(state, thumbprints, tuple(forget)), **task)
+
+    def wish(self, wish: trust.Wish, **task: Any) -> instance.Row:
+        (row,) = visit.trust_rows(self.hands, visit.TrustTask("T1", wish, unguarded=wish.removes, **task), self.installation)
         return row
 
     def orders(self) -> list[str]:

@@ -13,7 +13,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._host import Com
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import configuration, instance, trust, visit
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.agent import Installation
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.service import Hands
-from unit.tentacle.doubles import CERTIFICATE, MACHINE_ID, FakeHost, HandClock, document, start_up, trust_json
+from unit.tentacle.doubles import CERTIFICATE, MACHINE_ID, FakeHost, HandClock, Poll, document, meetings, start_up, trust_json
 
 EXECUTABLE = "/opt/octopus/tentacle/Tentacle"
 PORT = 10933
@@ -29,6 +29,7 @@ class Tentacle:
         self.serves = CERTIFICATE
         self.pid = 0
         self.log_level_hides_pins = False
+        self.servers: dict[str, str] = {}  # by the address that is polled: the certificate that is presented there
         self.obeys: Callable[[str], None] = self.obey
         host = world.host
         host.files[f"/etc/octopus/Tentacle/Instances/{name.lower()}.config"] = f'{{"Name":"{name}","ConfigurationFilePath":"{self.path}"}}'.encode()
@@ -57,10 +58,24 @@ class Tentacle:
         host.services[self.unit] = Service(self.unit, True, True, self.pid, started, "then", "root", self.argv, (), "active")
         host.sockets.append(("::", self.port, self.pid))
         self.world.serving[self.port] = self.serves
-        log = f"/srv/{self.name}/Logs/OctopusTentacle.txt"
-        pins = () if self.log_level_hides_pins else [entry.thumbprint for entry in self.trust()]
-        said = start_up(self.pid, *pins) if not self.log_level_hides_pins else b""
-        host.files[log] = host.files.get(log, b"") + said
+        if not self.log_level_hides_pins:
+            self.say(start_up(self.pid, *(entry.thumbprint for entry in self.trust()), polls=self.polls()))
+            self.meet()
+
+    @property
+    def log(self) -> str:
+        return f"/srv/{self.name}/Logs/OctopusTentacle.txt"
+
+    def say(self, lines: bytes) -> None:
+        files = self.world.host.files
+        files[self.log] = files.get(self.log, b"") + lines
+
+    def polls(self) -> list[Poll]:
+        return [Poll(str(entry.address), str(entry.subscription_id), entry.thumbprint) for entry in self.trust() if entry.style == "polling"]
+
+    def meet(self) -> None:
+        """The first round of its loops."""
+        self.say(meetings(self.pid, self.polls(), self.servers))
 
     def stop(self) -> None:
         host = self.world.host
