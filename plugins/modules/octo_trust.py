@@ -170,7 +170,7 @@ instances:
       description: Whether its trust has changed or it was restarted, also if it went wrong afterwards.
       type: bool
     before:
-      description: The trust before, each entry with C(canonical), C(style) and C(address).
+      description: The trust before, each entry with C(canonical), and C(style) or the C(address) that it polls.
       type: list
       elements: dict
     after:
@@ -195,10 +195,10 @@ instances:
           type: str
         polls:
           description:
-            - Of each entry with which it polls where this task had something to say, what it was seen to do, as in RV(instances[].polls).
+            - How many of the entries with which it polls where this task had something to say have met a Server, which C(met) says and C(of)
+              their number. RV(instances[].polls) tells what became of each.
             - It is waited for ten seconds at most. That a Server did not answer is no failure of the visit.
-          type: list
-          elements: dict
+          type: dict
     polls:
       description: Whom it polls and what was seen of that, as M(octofleet.octopus.octo_instance_info) tells it.
       type: list

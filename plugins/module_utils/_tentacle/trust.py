@@ -80,8 +80,7 @@ class Entry(NamedTuple):
 
     def brief(self) -> Dict[str, Optional[str]]:
         """What a visit says of an entry before and after; it stands next to whole rows, and a host's result is to stay under 2 KB."""
-        brief = {"canonical": self.canonical, "style": self.style}
-        return {**brief, "address": self.address} if self.address else brief
+        return {"canonical": self.canonical, **({"address": self.address} if self.address else {"style": self.style})}
 
 
 Entries = Tuple[Entry, ...]

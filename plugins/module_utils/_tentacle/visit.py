@@ -137,7 +137,7 @@ class _TrustVisit:
         self.after = seen.entries
         self.restarted = False
         self.proof: Optional[Proof] = None
-        self.met: List[Row] = []
+        self.polled: List[Row] = []
 
     def row(self) -> Row:
         refusal: Dict[str, Any] = {}
@@ -159,7 +159,7 @@ class _TrustVisit:
             "before": [entry.brief() for entry in self.before],
             "after": [entry.brief() for entry in self.after],
             "restarted": self.restarted,
-            "proven": {**self.proof.row(), "polls": self.met} if self.proof else None,
+            "proven": {**self.proof.row(), "polls": {"met": len(_met(self.polled)), "of": len(self.polled)}} if self.proof else None,
         }
 
     def _is_named(self) -> bool:
@@ -300,10 +300,10 @@ class _TrustVisit:
         while self.proof and entries:
             pid = self.proof.service.pid
             told = log.story(self.hands.host, folder, pid)
-            self.met = log.poll_rows(told, entries)
+            self.polled = log.poll_rows(told, entries)
             over = self.hands.clock.now() >= deadline
             if pid and self.hands.host.process(pid) is not None:
-                if over or _have_met(log.armed(told), self.met):
+                if over or _have_met(log.armed(told), self.polled):
                     return
             else:
                 ended += 1 if pid else 0
@@ -335,12 +335,16 @@ def _have_met(armed: Optional[log.Armed], polls: Sequence[Row]) -> bool:
     pins there, since the others were not refused.
     """
     usable = [row for row in polls if row["thumbprint"]]
-    met = [row for row in usable if row["seen"] and set(row["seen"]) & {log.ARMED, log.IDENTIFIED}]
+    met = _met(usable)
     if armed is not None:
         return len(met) == len(usable) or any(log.STARTED not in row["seen"] for row in usable)
     if any(log.STARTED in (row["seen"] or ()) for row in polls):
         return False  # the other lines are on their way
     return {_address(row) for row in met} == {_address(row) for row in polls}
+
+
+def _met(polls: Sequence[Row]) -> List[Row]:
+    return [row for row in polls if row["seen"] and set(row["seen"]) & {log.ARMED, log.IDENTIFIED}]
 
 
 def _address(row: Row) -> str:

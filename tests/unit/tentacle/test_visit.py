@@ -56,7 +56,7 @@ def test_a_pin_is_added_taken_over_and_proved(world: World, tentacle: Tentacle) 
     assert (row["ok"], row["changed"], row["restarted"], row["restart_pending"]) == (True, True, True, "no")
     assert [entry["canonical"] for entry in row["before"]] == [OLD, FOREIGN]
     assert [entry["canonical"] for entry in row["after"]] == [entry["canonical"] for entry in row["trust"]] == [OLD, FOREIGN, NEW]
-    assert row["proven"] == {"serving": row["thumbprint"], "pid": tentacle.pid, "started_at": "then", "polls": []}
+    assert row["proven"] == {"serving": row["thumbprint"], "pid": tentacle.pid, "started_at": "then", "polls": {"met": 0, "of": 0}}
     assert tentacle.pid > old
     assert world.orders() == [RESTART]
     assert world.looks == [("127.0.0.1", PORT)] * 2  # the old process and the new one
@@ -326,7 +326,7 @@ def test_one_that_is_not_to_listen_is_proved_by_its_process(world: World) -> Non
     tentacle = world.add("T1", OLD)
     tentacle.write(document(trust_json(OLD), Octopus_Home="/srv/T1", Tentacle_Services_NoListen="true"))
     row = visited(world, PRESENT)
-    assert row["proven"] == {"serving": None, "pid": tentacle.pid, "started_at": "then", "polls": []}
+    assert row["proven"] == {"serving": None, "pid": tentacle.pid, "started_at": "then", "polls": {"met": 0, "of": 0}}
     assert world.looks == []
 
 
