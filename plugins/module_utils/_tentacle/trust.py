@@ -292,7 +292,7 @@ def _refuse_second_subscription(before: Entries, after: Entries) -> None:
             raise OctoError(
                 f"It polls {address} under several subscriptions ({', '.join(sorted(subscriptions))}), so {thumbprint} would stand there more than "
                 "once, and the vendor's commands fail on that. Nothing was changed. Find out which subscription the Server knows (the address of "
-                "its deployment target or worker), take the other entries out, then run again.",
+                "its deployment target or worker), take the other entries out, restart the Tentacle, then run again.",
                 code="TWO_SUBSCRIPTIONS",
             )
 
