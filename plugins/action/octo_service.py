@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Checks the permit of a rotation on the controller; the module itself needs none, since a restart changes no trust."""
+"""Checks the permit of a rotation on the controller; the brain itself needs none, since a restart changes no trust."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ class ActionModule(OctoAction):
         permit = args.pop("permit", None)
         if permit:
             self.permitted(task_vars, permit, "restart_node" if args.get("application") == "server" else "expand")
-        return self.module(task_vars, args=args)
+        return self.on_host(task_vars, args)

@@ -35,4 +35,4 @@ class ActionModule(OctoAction):
                 f"octo_trust was asked for state={state} on {task_vars['inventory_hostname']} with neither a permit nor thumbprints. In a rotation this"
                 " means that the gate before it did not run (--tags, --skip-tags, --start-at-task): run the whole playbook. By hand, give `thumbprints`."
             )
-        return self.module(task_vars, args=args)
+        return self.on_host(task_vars, args)

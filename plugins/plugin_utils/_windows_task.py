@@ -13,16 +13,20 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import module_loader
 from ansible_collections.octofleet.octopus.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
+from ansible_collections.octofleet.octopus.plugins.module_utils._host import SYSTEM_CLOCK, Clock
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import instance, manage, visit
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.agent import Installation, installation_of
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.service import Hands
 from ansible_collections.octofleet.octopus.plugins.modules import octo_instance_info, octo_service, octo_trust
 from ansible_collections.octofleet.octopus.plugins.plugin_utils import _windows
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._windows import WINDOWS, Modules, WindowsHost
+
+NEEDED = ("ansible.windows.win_powershell", "ansible.windows.win_command")
 
 Params = Mapping[str, Any]
 
@@ -45,11 +49,11 @@ def act(action: ActionBase, task_vars: dict[str, Any], args: Mapping[str, Any]) 
     return run(_Lent(action, task_vars), action._task.action.rpartition(".")[2], args, Mode(action._task.check_mode, action._task.diff))
 
 
-def run(modules: Modules, name: str, args: Mapping[str, Any], mode: Mode) -> dict[str, Any]:
+def run(modules: Modules, name: str, args: Mapping[str, Any], mode: Mode, clock: Clock = SYSTEM_CLOCK) -> dict[str, Any]:
     """The result of the task ``name``, such as octo_trust, with the same options, keys and sentences as on POSIX."""
     task = TASKS[name]
     params = checked(task.spec, args)
-    host = WindowsHost(modules, installation_of(params, WINDOWS).home, [params["service"]] if params["service"] else [])
+    host = WindowsHost(modules, installation_of(params, WINDOWS).home, [params["service"]] if params["service"] else [], clock)
     return task.brain(host, params, mode)
 
 
@@ -59,8 +63,9 @@ def checked(spec: ArgumentSpec, args: Mapping[str, Any]) -> dict[str, Any]:
     for name, default in _DEFAULTS.items():
         options[name] = {**options[name], "default": default}
     result = ArgumentSpecValidator(options, **spec.constraints).validate(dict(args))
-    if result.error_messages:
-        raise OctoError(" ".join(f"{message}." for message in result.error_messages))
+    if result.errors:
+        unsupported = "Unsupported parameters: "
+        raise OctoError(" ".join(f"{unsupported * isinstance(error, UnsupportedError)}{error.msg.rstrip('.')}." for error in result.errors))
     return dict(result.validated_parameters)
 
 
@@ -70,8 +75,8 @@ def refuse_unsupported(action: ActionBase) -> None:
         raise OctoError(
             f"{action._task.action} makes several round trips to a Windows host, which async cannot hold together. Run it without `async`."
         )
-    for name in ("win_powershell", "win_command"):
-        if not module_loader.find_plugin_with_context(f"ansible.windows.{name}", mod_type=".ps1").resolved:
+    for name in NEEDED:
+        if not module_loader.find_plugin_with_context(name, mod_type=".ps1").resolved:
             raise OctoError(
                 f"{action._task.action} reaches Windows hosts through the collection ansible.windows, which is not installed on the controller. "
                 "Install it (ansible-galaxy collection install ansible.windows), then run again."
