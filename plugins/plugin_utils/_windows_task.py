@@ -63,9 +63,10 @@ def checked(spec: ArgumentSpec, args: Mapping[str, Any]) -> dict[str, Any]:
     for name, default in _DEFAULTS.items():
         options[name] = {**options[name], "default": default}
     result = ArgumentSpecValidator(options, **spec.constraints).validate(dict(args))
-    if result.errors:
+    errors = result.errors.errors
+    if errors:
         unsupported = "Unsupported parameters: "
-        raise OctoError(" ".join(f"{unsupported * isinstance(error, UnsupportedError)}{error.msg.rstrip('.')}." for error in result.errors))
+        raise OctoError(" ".join(f"{unsupported * isinstance(error, UnsupportedError)}{error.msg.rstrip('.')}." for error in errors))
     return dict(result.validated_parameters)
 
 
