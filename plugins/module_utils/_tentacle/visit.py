@@ -193,6 +193,8 @@ class _TrustVisit:
         if write:
             order = writer.Order(self.task.by_vendor, self.task.backup_folder, self.task.limits.lock_timeout, self.descriptor)
             writer.write(self.hands.host, self.seen.subject, self._wanted, order, self.installation, self.hands.clock)
+        else:
+            writer.sweep(self.hands.host, self.seen.subject, self.task.backup_folder)
         if restart:
             self.restarted = True
             target = target_of(self.hands, self.seen, self.installation, self.task.limits.timeout)

@@ -22,6 +22,8 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.config
 
 BACKUPS_KEPT = 5
 
+_COPY = r"\d{8}T\d{6}[.]\d{6}Z[.]bak"  # how its name ends: the time of day
+
 _WHY = {
     "locked": "another process holds its lock",
     "busy": "vendor commands keep starting",
@@ -51,7 +53,7 @@ class _Writer:
         self.last_words = ""  # of the vendor's command
 
     def write(self) -> None:
-        self._sweep()
+        sweep(self.host, self.subject, self.order.backup_folder)
         saved = False
         why = ""
         while True:
@@ -125,20 +127,12 @@ class _Writer:
 
     def _back_up(self, settings: Configuration) -> None:
         folder = self.order.backup_folder or self.host.paths.dirname(self.path)
-        name = re.sub(r"[^A-Za-z0-9._-]", "_", self.subject.instance)
-        stem = f"{self.host.paths.basename(self.path)}{OURS}{name}-"
         stamp = re.sub(r"[:-]", "", iso(self.host.wall_ns(self.host.monotonic_us())))
-        self.host.write_private(self.host.paths.join(folder, f"{stem}{stamp}.bak"), settings.data)
-        kept = [name for name in self.host.names_in(folder) if name.startswith(stem) and name.endswith(".bak")]
+        self.host.write_private(self.host.paths.join(folder, f"{_stem(self.host, self.subject)}{stamp}.bak"), settings.data)
+        copy = re.compile(re.escape(_stem(self.host, self.subject)) + _COPY)
+        kept = [name for name in self.host.names_in(folder) if copy.fullmatch(name)]
         for old in kept[:-BACKUPS_KEPT]:
             self.host.remove(self.host.paths.join(folder, old))
-
-    def _sweep(self) -> None:
-        """Temporary files of a killed run hold the encrypted key (measured-tentacle.md 14.5)."""
-        folder, name = self.host.paths.split(self.path)
-        for left in self.host.names_in(folder):
-            if left.startswith(name + OURS) and left.endswith(".tmp"):
-                self.host.remove(self.host.paths.join(folder, left))
 
     def _gave_up(self, why: str) -> OctoError:
         said = f" The vendor's command said: {self.last_words}" if self.last_words else ""
@@ -148,6 +142,23 @@ class _Writer:
             code="NOT_WRITTEN",
             path=self.path,
         )
+
+
+def sweep(host: Host, subject: Subject, backup_folder: str = "") -> None:
+    """Temporary files of a killed run hold the encrypted key (measured-tentacle.md 14.5); those of a copy lie where the copies are."""
+    folder, name = host.paths.split(subject.configuration)
+    stem = re.escape(_stem(host, subject))
+    left = re.compile(f"(?:{re.escape(name)}|{stem}{_COPY}){re.escape(OURS)}[0-9a-f-]+(?:[.][a-z]+)?[.]tmp")
+    for place in dict.fromkeys((folder, backup_folder or folder)):
+        for found in host.names_in(place):
+            if left.fullmatch(found):
+                host.remove(host.paths.join(place, found))
+
+
+def _stem(host: Host, subject: Subject) -> str:
+    """How the names of its copies begin; other instances may keep theirs in the same folder, T1-2 beside T1."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", subject.instance)
+    return f"{host.paths.basename(subject.configuration)}{OURS}{name}-"
 
 
 def vendor_environment(installation: Installation) -> Dict[str, str]:
