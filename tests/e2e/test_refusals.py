@@ -246,9 +246,11 @@ STYLES = Story(
             "the plan knows polling, WebSocket and Kubernetes ones apart",
             (
                 "4 instances on 3 hosts (1 listening, 1 kubernetes, 1 polling, 1 websocket)",
-                "poll-01/Tentacle-poll-01  NOT_SWITCHABLE  it polls the Server",
+                "+ can be made to trust the new certificate     2",
                 "poll-02/Tentacle-poll-02  NOT_SWITCHABLE  it polls over a WebSocket",
                 "k8s                       NOT_SWITCHABLE  Kubernetes: the agent pins the Server certificate",
+                "then the polling ones: canary poll-01, poll-02.",
+                "polling ones: away for up to 12 s after each node's restart",
                 "Refused for now: the Server certificate will not be switched.",
             ),
             rc=0,
@@ -258,7 +260,7 @@ STYLES = Story(
             before=over_websocket("poll-02"),
         ),
         Case(
-            "polling, WebSocket and Kubernetes in the roster",
+            "polling, WebSocket and Kubernetes in the roster, where polling ones are not to be touched",
             (
                 "Refused to switch the Server certificate. Not every Tentacle can be made to trust the new certificate",
                 "poll-01  NOT_SWITCHABLE: it polls the Server",
@@ -267,6 +269,17 @@ STYLES = Story(
             ),
             phase="IDLE",
             untouched=True,
+            variables={"octopus_polling_strategy": "refuse"},
+        ),
+        Case(
+            "a WebSocket that pins the Server certificate is found when its host is visited",
+            (
+                "Refused to switch the Server certificate. Not every Tentacle can be made to trust the new certificate",
+                "poll-02/Tentacle-poll-02  NOT_SWITCHABLE: it polls over a WebSocket",
+                "left behind, will be cut off by the switch: k8s",
+            ),
+            trust={"web-01": ("old", "new"), "poll-01": ("old", "new"), "poll-02": ("old",)},
+            variables={"octopus_leave_behind": {"k8s": "it gets its certificate by hand"}},
         ),
     ),
 )
