@@ -246,10 +246,10 @@ STYLES = Story(
             "the plan knows polling, WebSocket and Kubernetes ones apart",
             (
                 "4 instances on 3 hosts (1 listening, 1 kubernetes, 1 polling, 1 websocket)",
-                "+ can be made to trust the new certificate     2",
+                "+ can be made to trust the new certificate      2",
                 "poll-02/Tentacle-poll-02  NOT_SWITCHABLE  it polls over a WebSocket",
                 "k8s                       NOT_SWITCHABLE  Kubernetes: the agent pins the Server certificate",
-                "then the polling ones: canary poll-01, poll-02.",
+                "then the polling ones: canary poll-01.",
                 "polling ones: away for up to 12 s after each node's restart",
                 "Refused for now: the Server certificate will not be switched.",
             ),
