@@ -144,11 +144,12 @@ function Get-Registered {
 }
 
 function Get-LogLines([string] $Path, [int[]] $Wanted, [int[]] $Starting) {
-    # Lines of the processes asked about: the start-up of each after its last header, and what it says of thumbprints later.
+    # Of each process asked about: its start-up after its last header, and what it says of thumbprints later, the newest of either kind.
     $lead = New-Object -TypeName Text.RegularExpressions.Regex -ArgumentList '^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ +(\d+) +\d+ +[A-Z]+  '
     $first = @{}
     $later = @{}
     $begun = $false
+    $number = 0
     $sharing = [IO.FileShare]::ReadWrite -bor [IO.FileShare]::Delete
     $stream = New-Object -TypeName IO.FileStream -ArgumentList $Path, ([IO.FileMode]::Open), ([IO.FileAccess]::Read), $sharing
     $reader = New-Object -TypeName IO.StreamReader -ArgumentList $stream, ([Text.Encoding]::UTF8)
@@ -158,25 +159,28 @@ function Get-LogLines([string] $Path, [int[]] $Wanted, [int[]] $Starting) {
             if (-not $match.Success) { continue }
             $owner = [int] $match.Groups[1].Value
             if ($Wanted -notcontains $owner) { continue }
-            $header = $line.EndsWith('==== RunAgentCommand ====')
+            $number++
+            $header = $line.EndsWith('==== RunAgentCommand ====', [StringComparison]::Ordinal)
             if ($header -or -not $first.ContainsKey($owner)) {
                 $first[$owner] = New-Object -TypeName Collections.Generic.List[string]
-                $later[$owner] = New-Object -TypeName Collections.Generic.Queue[string]
+                foreach ($kind in 'met', 'else') { $later["$owner $kind"] = New-Object -TypeName Collections.Queue }
             }
             if ($header -and $Starting -contains $owner) { $begun = $true }
             if ($first[$owner].Count -lt 300) {
                 $first[$owner].Add($line)
             }
             elseif ($line.IndexOf('thumbprint', [StringComparison]::OrdinalIgnoreCase) -ge 0) {
-                $later[$owner].Enqueue($line)
-                if ($later[$owner].Count -gt 200) { [void] $later[$owner].Dequeue() }
+                $kind = if ($line.IndexOf('identified by thumbprint', [StringComparison]::Ordinal) -ge 0) { 'met' } else { 'else' }
+                $later["$owner $kind"].Enqueue(@{ number = $number; line = $line })
+                if ($later["$owner $kind"].Count -gt 200) { [void] $later["$owner $kind"].Dequeue() }
             }
         }
     }
     finally {
         $reader.Dispose()
     }
-    $lines = @(foreach ($owner in $first.Keys) { $first[$owner]; $later[$owner] })
+    $after = @($later.Values | ForEach-Object -Process { $_.ToArray() } | Sort-Object -Property { $_.number } | ForEach-Object -Process { $_.line })
+    $lines = @(foreach ($owner in $first.Keys) { $first[$owner] }) + $after
     @{ begun = $begun; text = ($lines | ForEach-Object -Process { $_ + "`n" }) -join '' }
 }
 
@@ -245,7 +249,7 @@ function Get-Sight {
             })
         files = @($seen.Values)
         folders = @($listed.Values)
-        logs = if ($Logs) { @(foreach ($folder in $places.Keys) { Get-Logs $folder $wanted $starting }) } else { @() }
+        logs = @(if ($Logs) { foreach ($folder in $places.Keys) { Get-Logs $folder $wanted $starting } })
     }
 }
 """
@@ -344,7 +348,7 @@ ORDER = _script(
 $answer = ''
 $patience = [timespan]::FromSeconds($Seconds)
 try {
-    $service = Get-Service | Where-Object -FilterScript { $_.Name -eq $Name }
+    $service = Get-Service -ErrorAction SilentlyContinue | Where-Object -FilterScript { $_.Name -eq $Name }
     if ($null -eq $service) { throw "there is no service $Name" }
     if ($Verb -in @('stop', 'restart') -and $service.Status -ne 'Stopped') {
         $number = [int] (Get-Services @($Name) | Where-Object -FilterScript { $_.name -eq $Name }).pid

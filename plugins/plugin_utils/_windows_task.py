@@ -67,7 +67,8 @@ def checked(spec: ArgumentSpec, args: Mapping[str, Any]) -> dict[str, Any]:
     if errors:
         unsupported = "Unsupported parameters: "
         raise OctoError(" ".join(f"{unsupported * isinstance(error, UnsupportedError)}{error.msg.rstrip('.')}." for error in errors))
-    return dict(result.validated_parameters)
+    # DPAPI has taken the machine id's place, and that key is nobody's to read: nothing is judged by it.
+    return {**result.validated_parameters, "machine_id_file": ""}
 
 
 def refuse_unsupported(action: ActionBase) -> None:
@@ -138,5 +139,5 @@ TASKS = {
     "octo_trust": Task(octo_trust.SPEC, _trust),
 }
 
-# DPAPI has taken the machine id's place: that key is nobody's to read, so nothing is judged by it. An executable that is not given is looked up.
-_DEFAULTS: Mapping[str, Any] = {"machine_configuration_home": _windows.HOME, "machine_id_file": "", "executable": None}
+# An executable that is not given is looked up on the host.
+_DEFAULTS: Mapping[str, Any] = {"machine_configuration_home": _windows.HOME, "executable": None}
