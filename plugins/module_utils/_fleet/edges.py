@@ -13,6 +13,7 @@ from typing import Any, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.records import MachineRecord
+from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import trust
 
 LISTENING = "listening"
 POLLING = "polling"
@@ -198,8 +199,8 @@ def split_address(address: str) -> Tuple[str, int]:
 
 
 def place_of(address: str) -> str:
-    """Where a polling entry calls, however it is spelled: the vendor compares addresses without case and closing slash (tentacle-cli.md 2.6)."""
-    return address.lower().rstrip("/")
+    """Where a polling entry calls, however it is spelled."""
+    return trust.place_of(address, "")[0]
 
 
 def subscription_of(uri: Optional[str]) -> Optional[str]:
