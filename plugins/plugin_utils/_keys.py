@@ -4,7 +4,7 @@
 
 # PRIVATE to the collection; may change at any time.
 
-"""The keys of a Server node, seen from an action on the controller; used by every action that reads the key store."""
+"""The keys on a host, seen from an action on the controller; used by every action that reads a key store."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
-from ansible_collections.octofleet.octopus.plugins.module_utils._server.hand import RemoteKeys
-from ansible_collections.octofleet.octopus.plugins.module_utils._server.options import FOR_THE_TARGET
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.hand import RemoteKeys
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.options import FOR_THE_TARGET
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._secret_call import SecretCalls
 
 MODULE = "octofleet.octopus.octo_certificate"
+_HARMLESS = ("instances", "entries")
 
 
 def keys_of(action: SecretCalls, params: Mapping[str, Any], task_vars: dict[str, Any]) -> RemoteKeys:
-    """The node that ``action`` is connected to. Of ``params`` only what the target needs goes there."""
+    """On the host that ``action`` is connected to, of a Server unless told otherwise. Of ``params`` only what the target needs goes there."""
     common = {"application": "server", "state": "backed_up", **{name: params[name] for name in FOR_THE_TARGET if params.get(name) is not None}}
 
     def call(hand: Mapping[str, Any], secret: bool) -> Mapping[str, Any]:
@@ -34,15 +35,16 @@ def keys_of(action: SecretCalls, params: Mapping[str, Any], task_vars: dict[str,
 
 
 def _failure(found: Mapping[str, Any], verb: str, host: str) -> OctoError:
-    """The module's sentence. What it printed besides is shown for the reading of the store only.
+    """The module's sentence. What it printed besides is shown for harmless readings only.
 
     Elsewhere a broken answer may hold a PFX together with its password.
     """
-    shown = {"module_stderr": found["module_stderr"]} if verb == "entries" and found.get("module_stderr") else {}
-    return OctoError(str(found.get("msg") or f"octo_certificate ended on {host} without a word."), rc=found.get("rc"), **shown)
+    shown = {"module_stderr": found["module_stderr"]} if verb in _HARMLESS and found.get("module_stderr") else {}
+    known = {name: found[name] for name in ("code", "rc") if name in found}
+    return OctoError(str(found.get("msg") or f"octo_certificate ended on {host} without a word."), **known, **shown)
 
 
 def refuse_windows(action: SecretCalls, task_vars: Mapping[str, Any]) -> None:
     if ".ps1" in action._connection.module_implementation_preferences:
         host = task_vars.get("inventory_hostname")
-        raise OctoError(f"{host} is a Windows host. This version keeps the keys of an Octopus Server on Linux or in a container only.")
+        raise OctoError(f"{host} is a Windows host. This version keeps keys on Linux, and those of an Octopus Server in a container, too.")

@@ -24,14 +24,15 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._fleet import ev
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import OVERLAP, Roster, build_roster
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import endpoint as endpoints
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import probe
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys import opening
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.port import Held, Keys
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.store import Entry
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.client import OctopusClient
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.records import MachineRecord
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import choose
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import EdgeFacts, Facts, NodeFacts, OtherServer, PolicyFacts
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.pace import Away
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
-from ansible_collections.octofleet.octopus.plugins.module_utils._server.node import Keys, Sealed
-from ansible_collections.octofleet.octopus.plugins.module_utils._server.store import Entry
 
 # Registered by the role's tasks; the latest visit of a host is the one that counts.
 ACTS = ("octopus_backup", "octopus_staged", "octopus_activation", "octopus_restart")
@@ -134,7 +135,7 @@ class Survey:
         return next((node for node in self.nodes if node.endpoint == place), None)
 
     @cached_property
-    def _kept(self) -> tuple[list[Entry], Sealed | None]:
+    def _kept(self) -> tuple[list[Entry], Held | None]:
         """The store's entries, and in a committed run what the database holds, by an export (a plan exports no key, decisions 31)."""
         if self._keys is None:
             return [], None
@@ -160,10 +161,10 @@ class Survey:
     @cached_property
     def database(self) -> frozenset[str]:
         """The certificate that the database holds, by its only certain reading, an export (decisions 11); empty: not read."""
-        sealed = self._kept[1]
-        if sealed is None:
+        held = self._kept[1]
+        if held is None:
             return frozenset()
-        return frozenset((_certificate.open_pfx(sealed.pfx, sealed.password, "the exported certificate").thumbprint,))
+        return frozenset((opening.opened(held, "the exported certificate").thumbprint,))
 
     @cached_property
     def signature(self) -> str:

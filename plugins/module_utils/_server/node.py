@@ -4,7 +4,7 @@
 
 # PRIVATE to the collection; may change at any time.
 
-"""What a Server node does with keys: one class for the module on the target, behind the same port as the brain sees it.
+"""The keys of an Octopus Server, on one of its nodes.
 
 The vendor's tool takes a PFX password on its command line only. So every file that it writes or reads here lies in a fresh
 private folder, is protected by a one-use password, and is gone when the command has ended (decisions 20).
@@ -14,54 +14,14 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from typing import Callable, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Tuple
+from typing import Any, Callable, Iterator, List, Mapping, NamedTuple, Sequence
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._host import Completed, Host
-from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import HIDDEN, Secret, one_use_password
-from ansible_collections.octofleet.octopus.plugins.module_utils._server.cli import ServerCli
-from ansible_collections.octofleet.octopus.plugins.module_utils._server.store import Entry, Note, Store
-
-_TAIL = 600  # characters of what a command said, for a person
-
-
-class Sealed(NamedTuple):
-    """A PFX and the one-use password that opens it."""
-
-    pfx: bytes
-    password: Secret
-
-
-class Imported(NamedTuple):
-    """What stands in the database after an import, by its one certain reading (decisions 11); None: it could not be read."""
-
-    read_back: Optional[Sealed]
-    said: str  # by the import, for a person
-
-
-class Keys(Protocol):
-    """A Server node as the brain sees it; the controller reaches it through module calls."""
-
-    def entries(self) -> List[Entry]:
-        """What the store holds."""
-
-    def inspect(self) -> Tuple[List[Entry], Sealed]:
-        """The store and what the database holds, in one journey to the node: each gate of a rotation asks for both."""
-
-    def put(self, pfx: bytes, note: Note) -> None:
-        """Store a PFX that is encrypted with the user's password."""
-
-    def drop(self, thumbprint: str) -> None:
-        """Delete a PFX from the store."""
-
-    def export(self) -> Sealed:
-        """The certificate that the database holds."""
-
-    def generate(self) -> Sealed:
-        """A new certificate by the vendor's own verb; the active one stays."""
-
-    def replace(self, certificate: Sealed) -> Imported:
-        """Import a certificate into the database, and read back."""
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.port import Imported, KeysOnHost, Sealed
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.store import Store
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.vendor import SERVER, VendorCli, said
+from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret, one_use_password
 
 
 class Copying(NamedTuple):
@@ -76,22 +36,15 @@ class _Place(NamedTuple):
     there: str  # the same as Octopus.Server names it
 
 
-class NodeKeys:
-    """:class:`Keys` on the node itself."""
-
-    def __init__(self, host: Host, cli: ServerCli, store: Store, copying: Copying = Copying(), timeout: float = 300.0) -> None:  # noqa: B008
+class NodeKeys(KeysOnHost):
+    def __init__(self, host: Host, cli: VendorCli, store: Store, copying: Copying = Copying(), timeout: float = 300.0) -> None:  # noqa: B008
         if bool(copying.into) != bool(copying.out):
             raise OctoError("A Server in a container needs both copy_in and copy_out; one of them is missing.")
+        super().__init__(store)
         self._host = host
         self._cli = cli
         self._copying = copying
         self._timeout = timeout
-        self.entries = store.entries
-        self.put = store.put
-        self.drop = store.drop
-
-    def inspect(self) -> Tuple[List[Entry], Sealed]:
-        return self.entries(), self.export()
 
     def export(self) -> Sealed:
         return self._written(self._cli.export_certificate, "the certificate in the Octopus Server's database was to be exported")
@@ -106,13 +59,13 @@ class NodeKeys:
                 # Readable inside a container for the user that the Server runs as; here the folder around it is private.
                 self._host.write_private(place.here, certificate.pfx, 0o644 if self._copying.into else 0o600)
                 self._copy(self._copying.into, place.here, place.there)
-                said = _said(self._run(self._cli.import_certificate(place.there, certificate.password)), certificate.password)
+                words = said(self._run(self._cli.import_certificate(place.there, certificate.password)), certificate.password)
         except OctoError as error:
-            said = error.message
+            words = error.message
         try:
-            return Imported(self.export(), said)
+            return Imported(self.export(), words)
         except OctoError as error:
-            return Imported(None, f"{said} {error.message}")
+            return Imported(None, f"{words} {error.message}")
 
     def _written(self, command: Callable[[str, Secret], List[str]], purpose: str) -> Sealed:
         password = one_use_password()
@@ -124,7 +77,7 @@ class NodeKeys:
         if not pfx:
             raise OctoError(
                 f"{purpose[:1].upper()}{purpose[1:]}, but Octopus.Server (instance {self._cli.instance}) wrote no file and ended with {completed.rc}."
-                f" It says: {_said(completed, password)} Run it as an administrator of the Server, where its database and Master Key can be read.",
+                f" It says: {said(completed, password)} Run it as an administrator of the Server, where its database and Master Key can be read.",
                 rc=completed.rc,
             )
         return Sealed(pfx, password)
@@ -157,16 +110,14 @@ class NodeKeys:
             return
         completed = self._run([argument.replace("{src}", source).replace("{dest}", destination) for argument in template])
         if completed.rc != 0:
-            said = _said(completed)
-            raise OctoError(f"{template[0]} could not copy {source} to {destination}: {said} Check copy_in and copy_out.", rc=completed.rc)
+            raise OctoError(f"{template[0]} could not copy {source} to {destination}: {said(completed)} Check copy_in and copy_out.", rc=completed.rc)
 
     def _run(self, argv: Sequence[str]) -> Completed:
         return self._host.run(argv, timeout=self._timeout)
 
 
-def _said(completed: Completed, *hidden: Secret) -> str:
-    """The end of what a command printed, as one line without the passwords that it may have repeated."""
-    text = " ".join(f"{completed.stdout}\n{completed.stderr}".split())
-    for secret in hidden:
-        text = text.replace(secret.reveal(), HIDDEN)
-    return text[-_TAIL:] or "nothing."
+def keys_of(host: Host, params: Mapping[str, Any]) -> NodeKeys:
+    """From the options of octo_certificate."""
+    cli = VendorCli(SERVER, params["executable"], params["instance"])
+    copying = Copying(params["copy_in"] or (), params["copy_out"] or ())
+    return NodeKeys(host, cli, Store(host, params["store"]), copying, float(params["timeout"]))

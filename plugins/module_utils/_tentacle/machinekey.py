@@ -4,7 +4,7 @@
 
 # PRIVATE to the collection; may change at any time.
 
-"""Whether a host can still open its Tentacle's certificate: the first block of it, and no more (decisions 15).
+"""The key of a host that opens its Tentacle's certificate, tried on the first block of it and no more (decisions 15).
 
 The vendor encrypts with AES-256-CBC under the machine id (contracts/tentacle-cli.md 3.5). Sixteen characters of base64
 show whether a PFX begins there; the key in it never passes through here. Targets have no AES in their standard library.
@@ -30,17 +30,25 @@ class Key(NamedTuple):
     key: bytes
     iv: bytes
 
+    def spelled(self) -> str:
+        """As the vendor's own file spells one."""
+        return ".".join(base64.b64encode(part).decode("ascii") for part in self)
+
 
 def is_intact(host: Host, certificate: str, machine_id_file: str = MACHINE_ID) -> bool:
-    """Whether ``certificate`` (the stored text) decrypts on this host to something that begins as a PFX does."""
+    return opening(host, certificate, machine_id_file) is not None
+
+
+def opening(host: Host, certificate: str, machine_id_file: str = MACHINE_ID) -> Optional[Key]:
+    """The key of this host under which ``certificate`` (the stored text) decrypts to something that begins as a PFX does."""
     try:
         block = base64.b64decode(certificate, validate=True)[:16]
     except (binascii.Error, ValueError):
-        return False
+        return None
     if len(block) < 16:
-        return False
+        return None
     keys = (_machine_id(host, machine_id_file), _generated(host))
-    return any(decrypt_block(key, block).startswith(_PFX_IN_BASE64) for key in keys if key is not None)
+    return next((key for key in keys if key is not None and decrypt_block(key, block).startswith(_PFX_IN_BASE64)), None)
 
 
 @functools.lru_cache(maxsize=4)  # a visit looks twice, and this is its dearest computation

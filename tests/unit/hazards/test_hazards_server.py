@@ -16,15 +16,16 @@ from pathlib import Path
 import pytest
 from ansible_collections.octofleet.octopus.plugins.module_utils import _certificate
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys import holder
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.keeper import Keeper, Staging
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.store import Store
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.vendor import SERVER, VendorCli
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.client import OctopusClient
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.transport import Https
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import Switch
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.rules import allowed
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
-from ansible_collections.octofleet.octopus.plugins.module_utils._server.cli import ServerCli
-from ansible_collections.octofleet.octopus.plugins.module_utils._server.keeper import Keeper, Staging
 from ansible_collections.octofleet.octopus.plugins.module_utils._server.node import NodeKeys
-from ansible_collections.octofleet.octopus.plugins.module_utils._server.store import Store
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._survey import Inventory, Survey
 from lab.wire.certificates import to_pfx
 from model import sample
@@ -44,8 +45,8 @@ def trial(tmp_path: Path) -> Iterator[Trial]:
 
 def keeper_of(trial: Trial, now: datetime | None = None) -> Keeper:
     host = Controller(trial)
-    keys = NodeKeys(host, ServerCli(["Octopus.Server"], "node-1"), Store(host, str(trial.folder / "store")))
-    return Keeper(keys, Secret(PASSWORD), host, now=lambda: now or datetime.now(UTC))
+    keys = NodeKeys(host, VendorCli(SERVER, ["Octopus.Server"], "node-1"), Store(host, str(trial.folder / "store")))
+    return Keeper(keys, holder.SERVER, Secret(PASSWORD), host, now=lambda: now or datetime.now(UTC))
 
 
 def told(question: Callable[[], object]) -> object:

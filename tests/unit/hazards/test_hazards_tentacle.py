@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.octofleet.octopus.plugins.module_utils._host import Completed
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.vendor import SERVER, VendorCli
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
-from ansible_collections.octofleet.octopus.plugins.module_utils._server.cli import ServerCli
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import instance, manage, trust, visit, writer
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.agent import Installation
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.visit import Limits, TrustTask
@@ -59,7 +59,7 @@ def test_a_command_names_its_instance_on_a_host_with_several(bench: Workbench) -
 
 def test_every_option_is_a_long_one() -> None:
     """A short one means something else for each command (H-33)."""
-    server, once = ServerCli(["Octopus.Server"], "OctopusServer"), Secret("one-use")
+    server, once = VendorCli(SERVER, ["Octopus.Server"], "OctopusServer"), Secret("one-use")
     entries, wanted = trust.parse(f"[{entry_json(OLD)},{entry_json(OLD)}]"), trust.parse(f"[{entry_json(NEW)}]")
     polling = trust.parse(f"[{entry_json(OLD, 2, 'https://octopus:10943', 'poll://x/')}]")
     commands = [

@@ -77,7 +77,7 @@ def test_a_permit_for_anything_else_is_not(monkeypatch: pytest.MonkeyPatch, chan
 
 
 def test_without_a_permit_the_word_must_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = {"hand": None, "application": "server", "state": "active", "permit": None, "unguarded": False}
+    asked = {"hand": None, "application": "server", "state": "active", "permit": None, "unguarded": False, "instance": "OctopusServer"}
     asked |= {"thumbprint": NEW, "replaces": OLD, "backup_password": "secret"}
     octo_certificate._refuse({**asked, "unguarded": True}, check=False)
     octo_certificate._refuse(asked, check=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.vendor import SERVER, VendorCli
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
-from ansible_collections.octofleet.octopus.plugins.module_utils._server.cli import ServerCli
 
-CLI = ServerCli(["docker", "exec", "octopus", "/Octopus/Octopus.Server"], "Octopus Server 2")
+CLI = VendorCli(SERVER, ["docker", "exec", "octopus", "/Octopus/Octopus.Server"], "Octopus Server 2")
 REACHES = ["docker", "exec", "octopus", "/Octopus/Octopus.Server"]
 
 
@@ -27,4 +27,4 @@ def test_every_command_names_its_instance_and_stays_on_the_console() -> None:
 @pytest.mark.parametrize(("instance", "path", "password"), [("", "/t/c.pfx", "x"), ("I", " ", "x"), ("I", "/t/c.pfx", "")])
 def test_a_blank_value_is_never_passed_on(instance: str, path: str, password: str) -> None:
     with pytest.raises(OctoError, match="blank"):
-        ServerCli(["x"], instance).new_certificate(path, Secret(password))
+        VendorCli(SERVER, ["x"], instance).new_certificate(path, Secret(password))

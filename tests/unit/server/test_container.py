@@ -12,11 +12,12 @@ import pytest
 import yaml
 from ansible_collections.octofleet.octopus.plugins.module_utils import _certificate
 from ansible_collections.octofleet.octopus.plugins.module_utils._host import PosixHost
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys import holder
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.keeper import Keeper, Staging
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.store import Store
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.vendor import SERVER, VendorCli
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
-from ansible_collections.octofleet.octopus.plugins.module_utils._server.cli import ServerCli
-from ansible_collections.octofleet.octopus.plugins.module_utils._server.keeper import Keeper, Staging
 from ansible_collections.octofleet.octopus.plugins.module_utils._server.node import Copying, NodeKeys
-from ansible_collections.octofleet.octopus.plugins.module_utils._server.store import Store
 from lab.fleet.builder import Fleet
 from lab.fleet.spec import FleetSpec
 
@@ -26,9 +27,9 @@ def test_certificates_go_in_and_out_by_copies_only(tmp_path: Path, monkeypatch: 
         monkeypatch.setenv("PATH", fleet.env["PATH"])
         (node,) = yaml.safe_load(fleet.inventory.read_text())["all"]["children"]["octopus_server"]["hosts"].values()
         host = PosixHost(lock_parents=())
-        cli = ServerCli(node["octopus_server_executable"], node["octopus_server_instance"])
+        cli = VendorCli(SERVER, node["octopus_server_executable"], node["octopus_server_instance"])
         copying = Copying(node["octopus_server_copy_in"], node["octopus_server_copy_out"])
-        keeper = Keeper(NodeKeys(host, cli, Store(host, str(tmp_path / "store")), copying), Secret("a backup password"), host)
+        keeper = Keeper(NodeKeys(host, cli, Store(host, str(tmp_path / "store")), copying), holder.SERVER, Secret("a backup password"), host)
         old, wanted = fleet.server.certificate.thumbprint, _certificate.make_server_certificate()
         assert keeper.backed_up(old).changed
         assert keeper.staged(Staging(old, None, "pfx", lambda: wanted)).after == wanted.thumbprint

@@ -19,8 +19,9 @@ from ansible_collections.octofleet.octopus.plugins.module_utils import _certific
 from ansible_collections.octofleet.octopus.plugins.module_utils._certificate import Identity
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._host import PosixHost
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys import holder
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.keeper import Keeper, Outcome, Staging, described
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
-from ansible_collections.octofleet.octopus.plugins.module_utils._server.keeper import Keeper, Outcome, Staging, described
 from unit.server.vendor import PASSWORD, PFX_PASSWORD, Vendor, Wire
 
 
@@ -34,7 +35,9 @@ class Desk:
 
     def keeper(self, *, password: str = PASSWORD, copies: bool = False, check: bool = False, now: datetime | None = None) -> Keeper:
         clock: dict[str, Callable[[], datetime]] = {"now": lambda: now} if now else {}
-        return Keeper(self.wire.keys(), Secret(password), PosixHost(lock_parents=()), str(self.copies) if copies else None, check, **clock)
+        return Keeper(
+            self.wire.keys(), holder.SERVER, Secret(password), PosixHost(lock_parents=()), str(self.copies) if copies else None, check, **clock
+        )
 
     def stage(
         self, source: str = "vendor", adopt: str | None = None, offer: Identity | None = None, nobody: tuple[str, ...] = (), **keeper: Any
@@ -236,7 +239,7 @@ def test_two_runs_do_not_stage_two_certificates(desk: Desk) -> None:
     desk.stage("pfx", offer=NEW)
     late = desk.wire.keys()
     late.entries = lambda: entries  # type: ignore[method-assign]
-    keeper = Keeper(late, Secret(PASSWORD), PosixHost(lock_parents=()))
+    keeper = Keeper(late, holder.SERVER, Secret(PASSWORD), PosixHost(lock_parents=()))
     with pytest.raises(OctoError, match=f"already holds {NEW.thumbprint}.* Run again"):
         keeper.staged(Staging(OLD.thumbprint, None, "generated", lambda: THIRD))
     assert list(desk.stored()) == [NEW.thumbprint]
@@ -271,7 +274,7 @@ def test_an_import_without_effect_is_no_success(staged: Desk) -> None:
     staged.vendor.faults["no_effect"] = True
     with pytest.raises(OctoError, match=f"had no effect: .* still holds {OLD.thumbprint}. Octopus.Server says: Certificate imported") as caught:
         staged.keeper().active(NEW.thumbprint, OLD.thumbprint)
-    assert caught.value.evidence == {"database": [OLD.thumbprint]}
+    assert caught.value.evidence == {"holds": [OLD.thumbprint]}
     assert staged.vendor.verbs().count("import-certificate") == 1
 
 
@@ -279,7 +282,7 @@ def test_a_third_certificate_is_undone_at_once(staged: Desk) -> None:
     staged.vendor.faults["third"] = THIRD
     with pytest.raises(OctoError, match=f"then held {THIRD.thumbprint}, so {OLD.thumbprint} was imported again at once and read back") as caught:
         staged.keeper().active(NEW.thumbprint, OLD.thumbprint)
-    assert caught.value.evidence == {"database": [OLD.thumbprint]}
+    assert caught.value.evidence == {"holds": [OLD.thumbprint]}
     assert staged.vendor.database.thumbprint == OLD.thumbprint
 
 
@@ -288,7 +291,7 @@ def test_a_database_that_stays_unknown_is_said_to_be_unknown(staged: Desk, fault
     staged.vendor.faults.update(faults)
     with pytest.raises(OctoError, match=r"is not known\. Restart no node") as caught:
         staged.keeper().active(NEW.thumbprint, OLD.thumbprint)
-    assert caught.value.evidence == {"database": []}
+    assert caught.value.evidence == {"holds": [], "changed": True}
     assert staged.vendor.verbs().count("import-certificate") == 2
 
 

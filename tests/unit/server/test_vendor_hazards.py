@@ -19,11 +19,12 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._errors import O
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import probe
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.endpoint import parse
 from ansible_collections.octofleet.octopus.plugins.module_utils._host import Completed, PosixHost
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys import holder
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.keeper import Keeper, Staging
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.store import Store
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.vendor import SERVER, VendorCli
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
-from ansible_collections.octofleet.octopus.plugins.module_utils._server.cli import ServerCli
-from ansible_collections.octofleet.octopus.plugins.module_utils._server.keeper import Keeper, Staging
 from ansible_collections.octofleet.octopus.plugins.module_utils._server.node import NodeKeys
-from ansible_collections.octofleet.octopus.plugins.module_utils._server.store import Store
 from lab.wire.certificates import make_certificate, to_pfx
 from unit.lab.server_trial import NEW, OLD, Trial
 
@@ -60,7 +61,12 @@ def trial(tmp_path: Path) -> Iterator[Trial]:
 def adopt(trial: Trial, offered: Identity) -> None:
     """Stage the user's certificate and make it the Server's."""
     host = Controller(trial)
-    keeper = Keeper(NodeKeys(host, ServerCli(["Octopus.Server"], "node-1"), Store(host, str(trial.folder / "store"))), Secret("of the store"), host)
+    keeper = Keeper(
+        NodeKeys(host, VendorCli(SERVER, ["Octopus.Server"], "node-1"), Store(host, str(trial.folder / "store"))),
+        holder.SERVER,
+        Secret("of the store"),
+        host,
+    )
     keeper.backed_up(OLD.thumbprint)
     staged = keeper.staged(Staging(OLD.thumbprint, None, "pfx", lambda: offered))
     assert staged.identity is not None

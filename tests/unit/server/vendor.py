@@ -16,10 +16,10 @@ from typing import Any
 from ansible_collections.octofleet.octopus.plugins.module_utils import _certificate
 from ansible_collections.octofleet.octopus.plugins.module_utils._certificate import Identity
 from ansible_collections.octofleet.octopus.plugins.module_utils._host import Completed, PosixHost
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys import hand
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.hand import RemoteKeys
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.options import ARGUMENTS
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
-from ansible_collections.octofleet.octopus.plugins.module_utils._server import hand
-from ansible_collections.octofleet.octopus.plugins.module_utils._server.hand import RemoteKeys
-from ansible_collections.octofleet.octopus.plugins.module_utils._server.options import ARGUMENTS
 
 PASSWORD = "MARKER-backup-password-0123456789"
 PFX_PASSWORD = "MARKER-pfx-password-0123456789"
@@ -116,6 +116,6 @@ class Wire:
     def _call(self, args: Mapping[str, Any], secret: bool) -> Mapping[str, Any]:
         self.sent.append((json.dumps(args), secret))
         params = {name: option.get("default") for name, option in ARGUMENTS.items()}
-        params.update(executable=["Octopus.Server"], store=str(self.store), **self.options)
+        params.update(application="server", instance="OctopusServer", executable=["Octopus.Server"], store=str(self.store), **self.options)
         result: Mapping[str, Any] = json.loads(json.dumps(hand.answer(self.host, {**params, "hand": json.loads(json.dumps(args))})))
         return result

@@ -11,11 +11,11 @@ Must be kept in step with the documentation in plugins/modules/octo_certificate.
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, Mapping
 
 # What the action asks of the module. Never given by a person; the values of a secret call travel on standard input.
 _HAND: Dict[str, Any] = {
-    "verb": {"type": "str", "required": True, "choices": ["entries", "inspect", "put", "drop", "export", "generate", "replace"]},
+    "verb": {"type": "str", "required": True, "choices": ["instances", "entries", "inspect", "put", "drop", "export", "generate", "replace"]},
     "thumbprint": {"type": "str"},
     "note": {"type": "dict"},
     "pfx": {"type": "str", "no_log": True},
@@ -34,8 +34,10 @@ ARGUMENTS: Dict[str, Any] = {
     "store": {"type": "path", "default": "/var/lib/octopus-rotation"},
     "backup_password": {"type": "str", "no_log": True},
     "backup_dir": {"type": "path"},
-    "instance": {"type": "str", "default": "OctopusServer"},
-    "executable": {"type": "list", "elements": "str", "default": ["/Octopus/Octopus.Server"]},
+    "instance": {"type": "str"},
+    "executable": {"type": "list", "elements": "str"},
+    "machine_configuration_home": {"type": "path", "default": "/etc/octopus"},
+    "machine_id_file": {"type": "path", "default": "/etc/machine-id"},
     "copy_in": {"type": "list", "elements": "str"},
     "copy_out": {"type": "list", "elements": "str"},
     "timeout": {"type": "int", "default": 300},
@@ -44,5 +46,21 @@ ARGUMENTS: Dict[str, Any] = {
     "hand": {"type": "dict", "options": _HAND},
 }
 # The rest stays on the controller: nothing secret, and nothing large, goes to a target that has no use for it.
-FOR_THE_TARGET = ("application", "state", "store", "instance", "executable", "copy_in", "copy_out", "timeout")
+FOR_THE_TARGET = (
+    "application",
+    "state",
+    "store",
+    "instance",
+    "executable",
+    "machine_configuration_home",
+    "machine_id_file",
+    "copy_in",
+    "copy_out",
+    "timeout",
+)
 REQUIRED_IF = [("source", "pfx", ["pfx"])]
+# What `instance` and `executable` are where they are not given.
+BY_APPLICATION: Mapping[str, Mapping[str, Any]] = {
+    "server": {"instance": "OctopusServer", "executable": ["/Octopus/Octopus.Server"]},
+    "tentacle": {"instance": "Tentacle", "executable": ["/opt/octopus/tentacle/Tentacle"]},
+}

@@ -1,0 +1,106 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""What stands around a vendor command that writes a configuration: quiet before it, a copy, a look afterwards and the way back (H-15)."""
+
+from __future__ import annotations
+
+import re
+from typing import Collection, List
+
+from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
+from ansible_collections.octofleet.octopus.plugins.module_utils._host import OURS, Clock, Host, Process, iso
+from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import agent, configuration, trust
+from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.agent import Subject
+from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.configuration import Configuration
+
+BACKUPS_KEPT = 5
+
+
+class Guard:
+    """Of one configuration. Who calls holds our own lock for it, from the first look to the last."""
+
+    def __init__(self, host: Host, subject: Subject, home: str, clock: Clock, patience: float) -> None:
+        self._host, self._subject, self._home, self._clock, self._patience = host, subject, home, clock, patience
+        self._path = subject.configuration
+        self._copy = ""
+
+    def backed_up(self) -> Configuration:
+        """The configuration in a quiet moment. A copy of it is put beside it, of which the latest few are kept."""
+        settings = self._load()
+        folder, file = self._host.paths.split(self._path)
+        stem = f"{file}{OURS}{re.sub(r'[^A-Za-z0-9._-]', '_', self._subject.instance)}-"
+        stamp = re.sub(r"[:-]", "", iso(self._host.wall_ns(self._host.monotonic_us())))
+        self._copy = self._host.paths.join(folder, f"{stem}{stamp}.bak")
+        self._host.write_private(self._copy, settings.data)
+        kept = [name for name in self._host.names_in(folder) if name.startswith(stem) and name.endswith(".bak")]
+        for old in kept[:-BACKUPS_KEPT]:
+            self._host.remove(self._host.paths.join(folder, old))
+        return settings
+
+    def mend(self, before: Configuration, free: Collection[str] = ()) -> str:
+        """Put ``before`` back if the file is torn, or if anything but the ``free`` keys is not as it was; then what was done, for a person.
+
+        What others added meanwhile stays: a new pin of another Server must not be lost by us.
+        """
+        try:
+            lost = _lost(before, self._load(), free)
+            what = f"{self._path} has not the {' and '.join(lost)} any more that it had" if lost else ""
+        except OctoError as error:
+            what = error.message.partition(". ")[0]
+        if not what:
+            return ""
+        self._put_back(before)
+        return f"{what}. It was put back as it was."
+
+    def _load(self) -> Configuration:
+        self._wait_until_quiet()
+        return configuration.load(self._host, self._path, self._clock)
+
+    def _put_back(self, before: Configuration) -> None:
+        deadline = self._clock.now() + self._patience
+        while True:
+            found = self._host.read(self._path)
+            if found is not None and not self._host.replace_if_same(self._path, found, before.data, lambda: not self._at_work()):
+                return
+            if found is None or self._clock.now() >= deadline:
+                raise OctoError(
+                    f"{self._path} could not be put back as it was. Restore it from {self._copy} before the Tentacle restarts.",
+                    code="NOT_WRITTEN",
+                    path=self._path,
+                )
+            self._clock.sleep(0.05)
+
+    def _at_work(self) -> List[Process]:
+        return agent.commands_at_work(self._host, self._subject, self._home)
+
+    def _wait_until_quiet(self) -> None:
+        deadline = self._clock.now() + self._patience
+        while True:
+            at_work = self._at_work()
+            if not at_work:
+                return
+            if self._clock.now() >= deadline:
+                names = ", ".join(f"{' '.join(process.argv[:3])} (process {process.pid})" for process in at_work[:3])
+                raise OctoError(
+                    f"Commands of the vendor are at work on {self._path} and did not end within {self._patience:g} seconds: {names}. "
+                    "Wait for them to end, then run again.",
+                    code="IN_USE",
+                    path=self._path,
+                )
+            self._clock.sleep(0.05)
+
+
+def _lost(before: Configuration, after: Configuration, free: Collection[str]) -> List[str]:
+    """Keys that have not the value any more that they had."""
+    keys = {setting.key.lower(): setting.key for setting in before.settings if setting.key not in free}
+    return [key for key in keys.values() if not _is_kept(key, before.get(key), after.get(key))]
+
+
+def _is_kept(key: str, before: str, after: str) -> bool:
+    if key != configuration.TRUST or before == after:
+        return before == after
+    return {entry._replace(raw="") for entry in trust.parse(before)} <= {entry._replace(raw="") for entry in trust.parse(after)}
