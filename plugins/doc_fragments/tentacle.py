@@ -14,14 +14,19 @@ options:
     description:
       - Parent of the instance index C(Tentacle/Instances).
       - Handed on to the vendor's commands as their own variable C(TentacleMachineConfigurationHomeDirectory).
+      - On Windows V(C:\ProgramData\Octopus) unless it is set.
     type: path
     default: /etc/octopus
   machine_id_file:
-    description: File with the machine id under which the Tentacle's certificate is encrypted.
+    description:
+      - File with the machine id under which the Tentacle's certificate is encrypted.
+      - Not looked at on Windows, which keeps the key of that encryption to itself.
     type: path
     default: /etc/machine-id
   executable:
-    description: Program and leading arguments that reach the vendor's C(Tentacle). A service that is known tells its executable itself.
+    description:
+      - Program and leading arguments that reach the vendor's C(Tentacle). A service that is known tells its executable itself.
+      - On Windows, unless it is set, the program in the folder that the vendor's installer has left in the registry.
     type: list
     elements: str
     default: [/opt/octopus/tentacle/Tentacle]
@@ -29,11 +34,14 @@ options:
     description:
       - Unit of the service, if it has not the name that the vendor gives it, which is the name of the instance with hyphens for spaces.
       - C({instance}) in it stands for that name, for hosts with several instances.
+      - >-
+        On Windows the name of the service. The vendor's are C(OctopusDeploy Tentacle) for the instance V(Tentacle), and
+        C(OctopusDeploy Tentacle: <instance>) for others.
     type: str
   restart_command:
     description:
-      - Program and arguments that restart the Tentacle, for hosts whose service manager is not systemd.
-      - Without it C(systemctl restart) of the unit, C(systemctl) being found in E(PATH).
+      - Program and arguments that restart the Tentacle, for hosts whose service manager is neither systemd nor that of Windows.
+      - Without it C(systemctl restart) of the unit, C(systemctl) being found in E(PATH); on Windows an order to the service control manager.
     type: list
     elements: str
 """

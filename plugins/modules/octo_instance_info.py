@@ -36,8 +36,9 @@ attributes:
     support: N/A
     details: Changes nothing.
   platform:
-    platforms: linux
+    platforms: linux, windows
     support: full
+    details: Windows hosts are reached through the collection C(ansible.windows), which must be installed on the controller; not with C(async).
 seealso:
   - module: octofleet.octopus.octo_trust
   - module: octofleet.octopus.octo_service
@@ -144,7 +145,7 @@ instances:
           description: Time of the process's start.
           type: str
         started_monotonic_us:
-          description: The same in microseconds of the host's monotonic clock.
+          description: The same in microseconds of the host's monotonic clock; on Windows since the year 1601.
           type: int
         user:
           description: The account that it runs as.

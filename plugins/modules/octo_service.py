@@ -48,7 +48,7 @@ options:
   restart_command:
     description:
       - Program and arguments that restart the service, for hosts whose service manager is not systemd, for example C([docker, restart, octopus]).
-      - Without it C(systemctl restart) of the unit, C(systemctl) being found in E(PATH).
+      - Without it C(systemctl restart) of the unit, C(systemctl) being found in E(PATH); on Windows an order to the service control manager.
     type: list
     elements: str
     aliases: [restart]
@@ -71,8 +71,9 @@ attributes:
     support: N/A
     details: Changes no content.
   platform:
-    platforms: linux
+    platforms: linux, windows
     support: full
+    details: Windows hosts are reached through the collection C(ansible.windows), which must be installed on the controller; not with C(async).
 seealso:
   - module: octofleet.octopus.octo_instance_info
   - module: octofleet.octopus.octo_trust

@@ -111,8 +111,9 @@ attributes:
     support: full
     details: Shows one pin a line.
   platform:
-    platforms: linux
+    platforms: linux, windows
     support: full
+    details: Windows hosts are reached through the collection C(ansible.windows), which must be installed on the controller; not with C(async).
 seealso:
   - module: octofleet.octopus.octo_instance_info
   - module: octofleet.octopus.octo_rotation
