@@ -95,19 +95,20 @@ class _Sight:
         self.machine = str(answer["machine"])
         self.elevated = bool(answer["elevated"])
         self.location = str(answer["location"] or "")
-        self.registered = [(str(one["name"]), str(one["path"])) for one in answer["registered"]]
+        self.registered = [(str(one["name"]), str(one["path"])) for one in _list(answer["registered"])]
         asked = {_key(path) for path in watched["Files"]}
-        self.files = {_key(one["path"]): _file(one, _key(one["path"]) in asked) for one in answer["files"]}
-        self.folders = {_key(one["path"]): sorted(map(str, one["names"])) for one in answer["folders"]}
-        self.services = {str(one["name"]).lower(): one for one in answer["services"]}
+        self.files = {_key(one["path"]): _file(one, _key(one["path"]) in asked) for one in _list(answer["files"])}
+        self.folders = {_key(one["path"]): sorted(map(str, _list(one["names"]))) for one in _list(answer["folders"])}
+        self.services = {str(one["name"]).lower(): one for one in _list(answer["services"])}
         self.asked_services = {name.lower() for name in watched["Services"]}
-        self.processes = {process.pid: process for process in map(_process, answer["processes"])}
-        self.listeners = [tuple(line.split(" ", 2)) for line in answer["listeners"]]
+        self.processes = {process.pid: process for process in map(_process, _list(answer["processes"]))}
+        self.listeners = [tuple(line.split(" ", 2)) for line in _list(answer["listeners"])]
         self.has_logs = bool(watched["Logs"])
         self.logs: dict[str, bytes] = {}
-        self.log_folders = {_key(one["folder"]) for one in answer["logs"]}
-        for one in answer["logs"]:
-            self.logs.update({_key(ntpath.join(one["folder"], file["name"])): str(file["text"]).encode() for file in one["files"]})
+        self.log_folders = {_key(one["folder"]) for one in _list(answer["logs"])}
+        for one in _list(answer["logs"]):
+            for file in _list(one["files"]):
+                self.logs[_key(ntpath.join(one["folder"], file["name"]))] = str(file["text"]).encode()
 
     def tells_of(self, unit: str) -> bool:
         return unit.lower() in self.asked_services or unit.lower().startswith(_service_of("Tentacle").lower())
@@ -381,6 +382,11 @@ def _word(line: str, at: int, program: bool) -> tuple[str, int]:
             pieces.append(line[at])
             at += 1
     return "".join(pieces), at
+
+
+def _list(value: Any) -> list[Any]:
+    """win_powershell before 2.6 makes nothing of an empty list."""
+    return list(value or ())
 
 
 def _key(path: str) -> str:

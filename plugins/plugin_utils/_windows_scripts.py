@@ -259,7 +259,7 @@ function Write-Private([string] $Path, [byte[]] $Data) {
     # Nobody else can open it before the rights are set, and it holds nothing until then.
     $stream = New-Object -TypeName IO.FileStream -ArgumentList $Path, ([IO.FileMode]::CreateNew), ([IO.FileAccess]::Write), ([IO.FileShare]::None)
     try {
-        $rights = Get-Acl -LiteralPath $Path
+        $rights = New-Object -TypeName Security.AccessControl.FileSecurity
         $rights.SetAccessRuleProtection($true, $false)
         $current = [Security.Principal.WindowsIdentity]::GetCurrent().User.Value
         foreach ($sid in @('S-1-5-18', 'S-1-5-32-544', $current) | Select-Object -Unique) {
@@ -267,7 +267,13 @@ function Write-Private([string] $Path, [byte[]] $Data) {
             $rule = New-Object -TypeName Security.AccessControl.FileSystemAccessRule -ArgumentList $who, 'FullControl', 'Allow'
             $rights.AddAccessRule($rule)
         }
-        Set-Acl -LiteralPath $Path -AclObject $rights
+        # Not Set-Acl, which would set more than the access, and needs a privilege for that.
+        if ($PSVersionTable.PSVersion.Major -lt 6) {
+            [IO.File]::SetAccessControl($Path, $rights)
+        }
+        else {
+            [IO.FileSystemAclExtensions]::SetAccessControl((Get-Item -LiteralPath $Path), $rights)
+        }
         $stream.Write($Data, 0, $Data.Length)
         $stream.Flush($true)
     }
