@@ -261,6 +261,15 @@ class Gates:
         most = facts.away_at_most(edge for edge in facts.edges if edge.edge.host in self._frame.batch)
         return max(1, min(self._frame.forks, most, len(self._frame.batch)))
 
+    def _place(self, step: Step) -> plan.Place | None:
+        """Which wave of the round the batch is, as the plays make them of the hosts that earlier gates named."""
+        frame, named = self._frame, self._survey.named
+        specs = {"visit": frame.waves, "visit_polling": frame.polling_waves, "remove": frame.waves}
+        rounds = {aim: plan.waves(list(named(aim)), spec) for aim, spec in specs.items() if list(named(aim)) != NOBODY}
+        if isinstance(step, Contract):
+            return plan.place_of(frame.batch, [rounds.get("remove", ())], "the report")
+        return plan.place_of(frame.batch, [rounds.get("visit", ()), rounds.get("visit_polling", ())], "the switch")
+
     def _to_visit(self, facts: Facts) -> tuple[list[str], list[str]]:
         """The hosts of the batch, without those on which everything is left behind; and those."""
         edges = {host: [edge for edge in facts.edges if edge.edge.host == host] for host in self._frame.batch}
@@ -319,7 +328,7 @@ class Gates:
             gate.at_once = self._at_once
             gate.permit = self._permit(gate.facts, [verdict.step.kind], named, thumbprints, gate.at_once)
             asked = f"{what} {counted(len(verdict.step.edges), 'polling Tentacle')}" if what else words.asked(verdict.step, gate.facts)
-            gate.lines.append(f"Allowed: {asked} ({_some(gate.hosts)}).")
+            gate.lines.append(words.wave_line(asked, gate.hosts, gate.at_once, None if what else self._place(verdict.step)))
         return gate
 
     def _permit(

@@ -267,6 +267,10 @@ class Survey:
         results = ((host, self._inventory.of(host, name)) for name in ACTS for host in self._inventory.servers)
         return [(host, str(result["msg"])) for host, result in results if isinstance(result, Mapping) and result.get("failed") and result.get("msg")]
 
+    def named(self, aim: str) -> Sequence[str]:
+        """The hosts that an earlier gate of this run aimed a play at."""
+        return list(self._earlier(aim) or ())
+
     @property
     def restarted_at(self) -> dict[str, float]:
         """When each node that this run has restarted was up again, by the controller's clock."""

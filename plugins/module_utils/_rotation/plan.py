@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Sequence, Tuple, Union
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import LISTENING, POLLING
@@ -65,6 +65,28 @@ def crews(facts: Facts, hosts: Sequence[str]) -> Crews:
     unplaced = "" in places[POLLING]
     polling = tuple(host for host in hosts if host in places[POLLING] or (unplaced and host not in places[LISTENING]))
     return Crews(tuple(host for host in hosts if host not in polling), polling)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in its round a wave stands, and what comes after it."""
+
+    number: int
+    of: int
+    then: str
+
+
+def place_of(batch: Sequence[str], rounds: Sequence[Sequence[Sequence[str]]], after: str) -> Optional[Place]:
+    """Of ``batch`` among the waves of all ``rounds``, one after the other; None if it is none of them. ``after``: what follows the last one."""
+    made = [tuple(wave) for waves_of in rounds for wave in waves_of]
+    if tuple(batch) not in made:
+        return None
+    at = made.index(tuple(batch))
+    return Place(at + 1, len(made), _hosts_in_words(made[at + 1]) if at + 1 < len(made) else after)
+
+
+def _hosts_in_words(wave: Sequence[str]) -> str:
+    return wave[0] if len(wave) == 1 else f"{len(wave)} hosts"
 
 
 def gap_after(overlap: float, longest: float = LONGEST_GAP) -> float:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from typing import Counter as CounterType
-from typing import Iterable, List, Optional, Sequence
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import LISTENING, POLLING
@@ -29,7 +29,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts 
     Switch,
     Verdict,
 )
-from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.plan import Plan
+from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.plan import Place, Plan
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.rules import allowed
 
 _FORWARD = "ansible-playbook octofleet.octopus.rotate_server_certificate"
@@ -214,6 +214,18 @@ def way_lines(old: str, new: Optional[str], back: bool = False) -> List[str]:
     return [f"To go on:    {ways.resume}", f"To go back:  {ways.back}"]
 
 
+def wave_line(what: str, hosts: Sequence[str], at_once: int, place: Optional[Place] = None) -> str:
+    """Which wave begins, who is away in it, and what comes next."""
+    which = f", wave {place.number} of {place.of}" if place else ""
+    then = f" Next: {place.then}." if place else ""
+    away = "" if len(hosts) == 1 else f", at most {at_once} away at once"
+    return f"Allowed{which}: {what} ({_names_of(hosts)}){away}.{then}"
+
+
+def _names_of(hosts: Sequence[str]) -> str:
+    return ", ".join(hosts[:5]) + (f" and {len(hosts) - 5} more" if len(hosts) > 5 else "")
+
+
 def asked(step: Step, facts: Facts) -> str:
     """The step in the infinitive."""
     if isinstance(step, Expand):
@@ -264,14 +276,27 @@ def _how_safe(facts: Facts) -> str:
 
 
 def _fault_lines(faults: Sequence[Fault], indent: str) -> List[str]:
-    width = max((len(fault.name) for fault in faults[:_MOST]), default=0)
+    told = _alike(faults)
+    width = max((len(fault.name) for fault in told[:_MOST]), default=0)
     lines = []
-    for fault in faults[:_MOST]:
+    for fault in told[:_MOST]:
         lines.append(f"{indent}{fault.name:<{width}}  {fault.seen}")
         lines.append(f"{indent}  -> {fault.remedy}")
-    if len(faults) > _MOST:
-        lines.append(f"{indent}and {len(faults) - _MOST} more, all in the report")
+    if len(told) > _MOST:
+        lines.append(f"{indent}and {len(told) - _MOST} more, all in the report")
     return lines
+
+
+def _alike(faults: Sequence[Fault]) -> List[Fault]:
+    """Four and more of which the very same is to be said are told as one."""
+    groups: Dict[Tuple[str, str], List[str]] = {}
+    for fault in faults:
+        groups.setdefault((fault.seen, fault.remedy), []).append(fault.name)
+    told: List[Fault] = []
+    for (seen, remedy), names in groups.items():
+        some = [f"{', '.join(names[:3])} and {len(names) - 3} more"] if len(names) > 3 else names
+        told += [Fault(name, seen, remedy) for name in some]
+    return told
 
 
 # -- the status
@@ -362,7 +387,9 @@ def _arrow(facts: Facts) -> str:
 
 
 def _tentacles(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else _count(len(names), "Tentacle")
+    """Before the first visit to a host its instances are not known."""
+    unvisited = all(name.endswith("/*") for name in names)
+    return names[0].replace("/*", "") if len(names) == 1 else _count(len(names), "host" if unvisited else "Tentacle")
 
 
 def _names(names: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts 
     RestartNode,
     Switch,
 )
-from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.plan import make_plan
+from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.plan import make_plan, place_of
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.rules import allowed
 from model import sample
 from model.sample import NEW, OLD
@@ -232,3 +232,25 @@ def test_the_end_of_a_run_that_did_not_get_there() -> None:
 @pytest.mark.parametrize(("seconds", "shown"), [(41.4, "41 s"), (840.0, "14 minutes"), (9000.0, "2.5 hours")])
 def test_durations(seconds: float, shown: str) -> None:
     assert words.duration(seconds) == shown
+
+
+def test_a_wave_says_who_is_away_and_what_is_next() -> None:
+    rounds = ((("web-01",), ("web-02", "web-03")), (("poll-01",),))
+    step = Expand(("web-02/*", "web-03/*"), 2)
+    place = place_of(("web-02", "web-03"), rounds, "the switch")
+    asked = words.asked(step, at_start())
+    assert words.wave_line(asked, ("web-02", "web-03"), 2, place) == (
+        "Allowed, wave 2 of 3: make 2 hosts trust the new certificate (web-02, web-03), at most 2 away at once. Next: poll-01."
+    )
+    last = place_of(("poll-01",), rounds, "the switch")
+    assert words.wave_line("nudge 1 polling Tentacle", ("poll-01",), 1, last).endswith("(poll-01). Next: the switch.")
+    assert place_of(("web-01", "web-02"), rounds, "the switch") is None
+
+
+def test_what_is_to_be_said_of_many_is_said_once() -> None:
+    facts = sample.after_switch(edges=tuple(sample.edge(f"web-0{number}") for number in range(1, 6)), nodes=(sample.node("node-1", NEW),))
+    lines = words.refusal_lines(facts, allowed(facts, Contract(("web-01/Tentacle",))))
+    assert (
+        "  web-01/Tentacle, web-02/Tentacle, web-03/Tentacle and 2 more  no health check was made since all nodes present the new certificate"
+        in lines
+    )
