@@ -229,7 +229,7 @@ def _names_of(hosts: Sequence[str]) -> str:
 def asked(step: Step, facts: Facts) -> str:
     """The step in the infinitive."""
     if isinstance(step, Expand):
-        return f"make {_tentacles(step.edges)} trust {_thumbprint.brief(facts.new or 'the new certificate')}"
+        return f"make {_tentacles(step.edges)} trust {_thumbprint.brief(facts.new) if facts.new else 'the new certificate'}"
     if isinstance(step, RestartNode):
         return f"restart the node {step.node}"
     if isinstance(step, Contract):
