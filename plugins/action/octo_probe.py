@@ -2,30 +2,34 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Probes a whole fleet from the controller: one fork, no payload, keys in memory (decisions 23, performance 1.1)."""
+"""Probes a whole fleet in one task: from the controller, with one fork and no payload, or from one inventory host (decisions 23, 24)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
-from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import options, probe
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import options
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._action import OctoAction
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._secret_call import SecretCalls
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._vantage import sweep_from
 
 
-class ActionModule(OctoAction):
+class ActionModule(SecretCalls, OctoAction):
     BYPASS_HOST_LOOP = True
     _requires_connection = False
     _supports_async = False
 
     def act(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        del task_vars  # the fleet is in the options, whichever hosts the play has
         validate: Any = self.validate_argument_spec  # core is not typed
         _validation, args = validate(argument_spec=options.SPEC)
+        if args["hand"] is not None:
+            raise OctoError("octo_probe: `hand` is for the collection's own use. Leave it out.")
+        sweep = sweep_from(self, args["vantage"], task_vars)
         limits = options.limits(args)
         endpoints = options.endpoints(args["endpoints"])
         callers = options.callers(args["identities"], self._read)
-        return options.result(probe.sweep(endpoints, callers, limits), callers)
+        return options.result(sweep(endpoints, callers, limits), callers)
 
     def _read(self, path: str) -> bytes:
         """A file on the controller. Never through core's loader, which decrypts vaulted files into temporary ones."""

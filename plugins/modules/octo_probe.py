@@ -12,8 +12,8 @@ version_added: 0.1.0
 author:
   - the octofleet.octopus authors (@octofleet)
 description:
-  - Connects from the controller to each endpoint, sees which certificate it presents, and asks on behalf of each identity whether the endpoint
-    trusts it. No job is run, and a Tentacle's log gets no error line.
+  - Connects to each endpoint, from the controller or from an inventory host, sees which certificate it presents, and asks on behalf of each
+    identity whether the endpoint trusts it. No job is run, and a Tentacle's log gets no error line.
   - Runs once for the whole play, whatever the number of hosts, in one process with hundreds of connections in flight.
   - An endpoint meets one connection at a time and at most five in a task.
   - What a Tentacle answers is what its running process trusts. Its configuration may have changed since it was started.
@@ -23,8 +23,11 @@ options:
     description:
       - Where to connect, in the order in which the result lists them. Take the addresses from the Server's records.
       - Either text, C(host:port) or the C(https://host:port/) of a record, or a dictionary.
-      - The dictionary has C(address), a DNS name, an IP address or any of the texts above; C(port), V(10933) by default; and C(name), under which
-        the result shows the endpoint.
+      - The dictionary has C(address), a DNS name, an IP address or any of the texts above; C(port), V(10933) by default; C(name), under which
+        the result shows the endpoint; and C(proxy).
+      - C(proxy) is the HTTP proxy through which the Server reaches that Tentacle, a dictionary of C(host), C(port), V(80) by default, C(username)
+        and C(password). It is asked for the way as the Server asks, by CONNECT, and resolves the name of the Tentacle. User and password are sent
+        where both are given.
     type: list
     elements: raw
     required: true
@@ -63,6 +66,18 @@ options:
     description: Number of threads that share the endpoints. V(0) takes as many as the controller has cores, four at most, and one for a small fleet.
     type: int
     default: 0
+  vantage:
+    description:
+      - From where the connections are made, V(controller) or the name of an inventory host with Python, for networks that the controller does
+        not reach. Nothing else needs to be installed there, and O(threads) counts its cores.
+      - The host is connected to as its login user, without C(become). Private keys and the passwords of proxies go there on standard input, so
+        its connection has to support pipelining (C(ssh) and C(local) do); keys lie in its memory only, which takes Linux. On another system
+        it needs cryptography and pyOpenSSL, unless no identity has a key.
+    type: str
+    default: controller
+  hand:
+    description: Internal. What the action asks of the module on O(vantage); a task that sets it is refused.
+    type: str
 extends_documentation_fragment:
   - octofleet.octopus.attributes
 attributes:
@@ -75,10 +90,10 @@ attributes:
   platform:
     platforms: posix
     support: full
-    details: Runs on the controller.
+    details: Runs on the controller, and on O(vantage).
 notes:
   - Needs the strategy V(linear), since it runs once for all hosts. In a play with C(serial) it runs once for each batch.
-  - Private keys stay in the memory of the controller.
+  - Private keys stay in memory, that of the controller and that of O(vantage).
 requirements:
   - cryptography >= 42 and pyOpenSSL >= 24.1 on the controller
 seealso:
@@ -107,6 +122,17 @@ EXAMPLES = r"""
         pfx: /var/lib/octopus/new.pfx
         pfx_password: "{{ octopus_backup_password }}"
   register: octopus_matrix
+
+- name: Look from a host inside, at a Tentacle behind a proxy
+  octofleet.octopus.octo_probe:
+    endpoints:
+      - address: https://web-03.example.com:10933/
+        proxy:
+          host: proxy.example.com
+          port: 3128
+          username: octopus
+          password: "{{ vault_proxy_password }}"
+    vantage: bastion.example.com
 """
 
 RETURN = r"""
@@ -121,7 +147,7 @@ endpoints:
       type: str
       sample: web-02
     address:
-      description: Host and port that were connected to.
+      description: Host and port of the endpoint.
       type: str
       sample: 10.0.0.7:10933
     presented:
@@ -138,6 +164,8 @@ endpoints:
           C(error), C(detail).
         - V(accepted) and V(refused) answer the question of trust. V(identity) says that none was asked. V(unproven) is a refusal without a control.
         - V(not_asked) means that the port asks for no client certificate, so it is no Tentacle or something stands in between.
+        - V(proxy_denied) means that the proxy wants a user and a password, or does not accept those that were given; V(proxy_failed) that it
+          did not open the way for another reason. Nothing is known of the endpoint then.
         - V(dns), V(connection_refused), V(unreachable), V(timeout), V(not_tls), V(closed), V(reset), V(tls_failed) and V(unexpected) say what kept
           the question from being answered. None of them is a refusal.
       type: dict
@@ -162,12 +190,19 @@ counts:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import carriage
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.options import SPEC
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    module.fail_json(msg="octo_probe runs on the controller, by its action plugin of the same name. Call it as octofleet.octopus.octo_probe.")
+    if module.params["hand"] is None:
+        module.fail_json(msg="octo_probe starts on the controller, by its action plugin of the same name. Call it as octofleet.octopus.octo_probe.")
+    try:
+        module.exit_json(changed=False, sights=carriage.answer(module.params["hand"]))
+    except OctoError as error:
+        module.fail_json(msg=error.message, **error.evidence)
 
 
 if __name__ == "__main__":

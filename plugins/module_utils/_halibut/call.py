@@ -12,19 +12,16 @@ handshake, the size of that flight shows whether our certificate went out, and a
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import socket
 from typing import Callable, NamedTuple, Optional
 
 from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
-from ansible_collections.octofleet.octopus.plugins.module_utils._certificate import Identity
-from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import tls as _tls
-from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.endpoint import Address
-
-with contextlib.suppress(ImportError):  # told in words by tls.require_openssl()
-    from OpenSSL import SSL
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import tunnel
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.endpoint import Address, Endpoint
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.engine import CLOSED_POLITELY, FAILED, WANTS_MORE, Engine, Stream
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.pem import Presentable
 
 QUESTION = b"MX\r\n\r\nMX-CLIENT 1.0\r\n\r\n"  # preamble and identity: one write, or Nagle adds 40 ms (halibut-wire 1.4)
 ANSWER = b"MX-SERVER 1.0\r\n\r\n"
@@ -36,10 +33,12 @@ ACCEPTED, REFUSED, UNPROVEN, NOT_ASKED = "accepted", "refused", "unproven", "not
 IDENTITY = "identity"
 # The endpoint did not come as far as TLS; these are facts of the endpoint, the same for every identity.
 DNS, CONNECTION_REFUSED, UNREACHABLE, TIMEOUT, NOT_TLS, CLOSED = "dns", "connection_refused", "unreachable", "timeout", "not_tls", "closed"
+# Its proxy did not open the way; nothing is known of the endpoint.
+PROXY_DENIED, PROXY_FAILED = "proxy_denied", "proxy_failed"
 # It did, or may have, and then something went wrong.
 RESET, TLS_FAILED, UNEXPECTED = "reset", "tls_failed", "unexpected"
 
-DIALLING, SHAKING, ASKING, LEAVING, OVER = range(5)
+DIALLING, TUNNELLING, SHAKING, ASKING, LEAVING, OVER = range(6)
 
 _CHUNK = 65536
 _HANDSHAKE, _ALERT = 0x16, 0x15  # the first byte of what a TLS server says
@@ -62,7 +61,7 @@ class Caller(NamedTuple):
     """Who calls: the name under which its verdicts stand, what it presents, whether it asks to be trusted."""
 
     name: str
-    identity: Optional[Identity] = None  # None: no client certificate
+    identity: Optional[Presentable] = None  # None: no client certificate
     asks: bool = True  # False: looks at the certificate and leaves
     foreign: bool = False  # made up for this sweep: a listener that accepts it is an open door
 
@@ -85,8 +84,11 @@ class Call:
         "_began",
         "_caller",
         "_clock",
+        "_endpoint",
+        "_engine",
         "_flight",
         "_heard",
+        "_hello",
         "_outbox",
         "_said",
         "_seen",
@@ -97,12 +99,13 @@ class Call:
         "wants_write",
     )
 
-    def __init__(self, caller: Caller, address: Address, context: "SSL.Context", server_name: Optional[bytes], clock: Callable[[], float]) -> None:
+    def __init__(self, caller: Caller, endpoint: Endpoint, address: Address, tls: Stream, engine: Engine, clock: Callable[[], float]) -> None:
         self.answer: Optional[Answer] = None
         self.stage = DIALLING
         self.wants_write = True
         self._caller = caller
-        self._address = address
+        self._endpoint = endpoint
+        self._address = address  # of the endpoint, or of its proxy
         self._clock = clock
         self._began = clock()
         self._flight = 0  # bytes of the largest flight since the hello
@@ -110,7 +113,9 @@ class Call:
         self._said = b""
         self._seen = Answer("")  # certificate, thumbprint and version, once known
         self._outbox = b""
-        self._tls = _tls.connection(context, server_name)
+        self._hello = b""  # kept until the proxy has opened the way
+        self._tls = tls
+        self._engine = engine
         self._socket = socket.socket(address[0], socket.SOCK_STREAM)
         self._socket.setblocking(False)
 
@@ -124,15 +129,17 @@ class Call:
         del self._tls
 
     def dial(self) -> None:
-        """Connect. The hello is made meanwhile; a proxy's CONNECT would stand between the two."""
+        """Connect. The hello is made meanwhile; a proxy is asked for the way first."""
         code = self._socket.connect_ex(self._address[1])
         if code not in _IN_PROGRESS:
             self._fail(code)
             return
         try:
             self._tls.do_handshake()
-        except SSL.WantReadError:
+        except WANTS_MORE:
             self._outbox = self._tls.bio_read(_CHUNK)
+        if self._endpoint.proxy:
+            self._hello, self._outbox = self._outbox, tunnel.request(self._endpoint, self._endpoint.proxy)
 
     def ready(self) -> None:
         if self.wants_write:
@@ -141,7 +148,7 @@ class Call:
                 if code:
                     self._fail(code)
                     return
-                self.stage = SHAKING
+                self.stage = TUNNELLING if self._endpoint.proxy else SHAKING
             self._flush()
         else:
             self._receive()
@@ -149,7 +156,9 @@ class Call:
     def expire(self, seconds: float) -> None:
         """The deadline of this stage has passed."""
         if self.stage == DIALLING:
-            self._end(TIMEOUT, f"no answer to the connection within {seconds:g} s: a firewall, or the host is down", before_tls=True)
+            self._end_dialling(TIMEOUT, f"no answer to the connection within {seconds:g} s: a firewall, or the host is down")
+        elif self.stage == TUNNELLING:
+            self._end_tunnelling(PROXY_FAILED, f"did not open the way within {seconds:g} s")
         elif self.stage == SHAKING:
             self._end(TIMEOUT, f"the port accepts connections, but TLS was not up within {seconds:g} s", before_tls=True)
         elif self.stage == ASKING:  # silence is never a No: a refusal comes at once (halibut-wire 8, row 15)
@@ -175,7 +184,13 @@ class Call:
         elif self.stage == ASKING:
             self._tls.bio_write(data)
             self._listen()
-        elif not self._heard and data[0] not in (_HANDSHAKE, _ALERT):
+        elif self.stage == TUNNELLING:
+            self._heed_proxy(data)
+        else:
+            self._negotiate(data)
+
+    def _negotiate(self, data: bytes) -> None:
+        if not self._heard and data[0] not in (_HANDSHAKE, _ALERT):
             self._end(NOT_TLS, f"the port does not speak TLS; it says {_printable(data)}", before_tls=True)
         else:
             self._heard = True
@@ -196,26 +211,50 @@ class Call:
     def _collect(self) -> int:
         try:
             flight = self._tls.bio_read(_CHUNK)
-        except SSL.WantReadError:  # nothing to send
+        except WANTS_MORE:  # nothing to send
             return 0
         self._outbox += flight
         return len(flight)
 
     # ------------------------------------------------------------------------------------------------ the conversation
 
+    def _heed_proxy(self, data: bytes) -> None:
+        self._said += data
+        reply = tunnel.reply(self._said)
+        if reply is None:
+            return
+        if reply.status == tunnel.OPEN:
+            self._said = b""
+            self.stage = SHAKING
+            self._outbox = self._hello
+            self._flush()
+            if reply.rest and self.stage == SHAKING:
+                self._negotiate(reply.rest)
+        elif reply.status == tunnel.WANTS_PASSWORD:
+            given = self._endpoint.proxy is not None and self._endpoint.proxy.password is not None
+            why = "does not accept the user and the password that were given" if given else "wants a user and a password, and none were given"
+            self._end_tunnelling(PROXY_DENIED, f"{why} (407)")
+        else:
+            said = (
+                f"says {reply.status} {_printable(reply.said.encode('latin-1'))}"
+                if reply.status
+                else f"does not speak HTTP; it says {_printable(self._said)}"
+            )
+            self._end_tunnelling(PROXY_FAILED, said)
+
     def _shake(self) -> None:
         try:
             self._tls.do_handshake()
-        except SSL.WantReadError:
+        except WANTS_MORE:
             self._flight = max(self._flight, self._collect())
             if self._outbox:
                 self._flush()
             return
-        except SSL.Error as error:
+        except FAILED as error:
             self._tls_failed(error)
             return
         self._flight = max(self._flight, self._collect())
-        certificate = _tls.peer_certificate(self._tls)
+        certificate = self._engine.peer_certificate(self._tls)
         self._seen = Answer("", certificate=certificate, thumbprint=_thumbprint.of_der(certificate), tls=self._tls.get_protocol_version_name())
         if not self._caller.asks:
             self._decide(IDENTITY)
@@ -237,12 +276,12 @@ class Call:
     def _listen(self) -> None:
         try:
             self._said += self._tls.recv(_CHUNK)
-        except SSL.WantReadError:  # tickets, or half an answer
+        except WANTS_MORE:  # tickets, or half an answer
             return
-        except SSL.ZeroReturnError:
+        except CLOSED_POLITELY:
             self._end(UNEXPECTED, "the TLS session was closed politely without a word, which a Tentacle never does: a proxy?")
             return
-        except SSL.Error as error:
+        except FAILED as error:
             self._tls_failed(error)
             return
         if self._said == ANSWER:
@@ -261,7 +300,9 @@ class Call:
 
     def _ended(self) -> None:
         """The other side ended the connection."""
-        if self.stage == ASKING:
+        if self.stage == TUNNELLING:
+            self._end_tunnelling(PROXY_FAILED, f"closed the connection{f' after {_printable(self._said)}' if self._said else ' without a word'}")
+        elif self.stage == ASKING:
             self._listen()  # an alert may have come in one piece with the end of the handshake
             if self.answer is None and not self._said:
                 self._end(REFUSED)
@@ -292,16 +333,34 @@ class Call:
             CONNECTION_REFUSED: "nothing listens there: a stopped service, a polling Tentacle, or another port",
             RESET: "the connection was reset, which is no verdict",
         }.get(verdict, os.strerror(code))
-        self._end(verdict, detail, before_tls=self.stage == DIALLING)
+        if self.stage == DIALLING:
+            self._end_dialling(verdict, detail)
+        elif self.stage == TUNNELLING:
+            self._end_tunnelling(PROXY_FAILED, f"broke the connection: {os.strerror(code)}")
+        else:
+            self._end(verdict, detail)
 
-    def _tls_failed(self, error: "SSL.Error") -> None:
-        told = _tls.reasons(error)
+    def _end_dialling(self, verdict: str, detail: str) -> None:
+        if self._endpoint.proxy:
+            self._end_tunnelling(PROXY_FAILED, f"cannot be reached: {detail}")
+        else:
+            self._end(verdict, detail, before_tls=True)
+
+    def _end_tunnelling(self, verdict: str, why: str) -> None:
+        self._end(verdict, f"{via(self._endpoint)} {why}", before_tls=True)
+
+    def _tls_failed(self, error: Exception) -> None:
+        told = self._engine.reasons(error)
         hint = "; no common version, or the listener's own key is below 2048 bits" if "protocol version" in told else ""
         self._collect()
         if self._outbox:
             self._flush()
         if self.stage != OVER:
             self._end(TLS_FAILED, f"TLS failed: {told}{hint}")
+
+
+def via(endpoint: Endpoint) -> str:
+    return f"the proxy {endpoint.hop.address} on the way to {endpoint.address}"
 
 
 def _printable(data: bytes) -> str:

@@ -12,10 +12,11 @@ import queue
 import re
 import socket
 import threading
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 from urllib.parse import urlsplit
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
+from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
 
 LISTENING_PORT = 10933
 _WANTED = "An endpoint is host:port, such as web-01.example.com:10933, 10.0.0.7:10933 or [fd00::7]:10933."
@@ -24,14 +25,33 @@ _LOOK_UPS_AT_ONCE = 16
 Address = Tuple[int, Tuple[object, ...]]  # family, socket address
 
 
+class Proxy(NamedTuple):
+    """An HTTP proxy through which the Server reaches a listening Tentacle. Without a password nothing is said of the user either."""
+
+    host: str
+    port: int
+    username: str = ""
+    password: Optional[Secret] = None
+
+    @property
+    def address(self) -> str:
+        return _spelled(self.host, self.port)
+
+
 class Endpoint(NamedTuple):
     name: str  # what a person calls it
     host: str
     port: int
+    proxy: Optional[Proxy] = None
 
     @property
     def address(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return _spelled(self.host, self.port)
+
+    @property
+    def hop(self) -> Union[Endpoint, Proxy]:
+        """Where the connection goes. Behind a proxy the host's name is the proxy's business, and need not be known here."""
+        return self.proxy or self
 
 
 def parse(text: str, name: str = "") -> Endpoint:
@@ -86,15 +106,15 @@ class Directory:
             self._found[name], self._errors[name] = found, error
             waiting -= 1
 
-    def addresses(self, endpoint: Endpoint) -> List[Address]:
+    def addresses(self, place: Union[Endpoint, Proxy]) -> List[Address]:
         """At most one address per family, in the resolver's order; empty: not resolved, see :meth:`reason`."""
-        numeric = _numeric(endpoint.host, endpoint.port)
+        numeric = _numeric(place.host, place.port)
         if numeric:
             return numeric[:1]
-        return [(family, (address[0], endpoint.port, *address[2:])) for family, address in self._found.get(endpoint.host, [])]
+        return [(family, (address[0], place.port, *address[2:])) for family, address in self._found.get(place.host, [])]
 
-    def reason(self, endpoint: Endpoint) -> str:
-        return self._errors.get(endpoint.host) or f"the resolver did not answer within {self._patience:g} s"
+    def reason(self, place: Union[Endpoint, Proxy]) -> str:
+        return self._errors.get(place.host) or f"the resolver did not answer within {self._patience:g} s"
 
     def _start(self, tasks: "queue.SimpleQueue[str]", answers: "queue.SimpleQueue[Tuple[str, List[Address], str]]") -> None:
         for _ignored in range(min(_LOOK_UPS_AT_ONCE, tasks.qsize())):
@@ -110,6 +130,10 @@ class Directory:
                 answers.put((name, _first_of_each_family(self._look_up(name, 0, type=socket.SOCK_STREAM)), ""))
             except (OSError, UnicodeError) as error:
                 answers.put((name, [], getattr(error, "strerror", None) or str(error)))
+
+
+def _spelled(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _numeric(host: str, port: int) -> List[Address]:

@@ -15,8 +15,10 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._errors import O
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import call as _call
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import probe
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.call import Caller
-from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.endpoint import Endpoint, parse
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.endpoint import Endpoint, Proxy, parse
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
+
+CONTROLLER = "controller"
 
 # Paired with the documentation in plugins/modules/octo_probe.py.
 SPEC: Dict[str, Dict[str, Any]] = {
@@ -27,10 +29,15 @@ SPEC: Dict[str, Dict[str, Any]] = {
     "connect_timeout": {"type": "float", "default": 5.0},
     "reply_timeout": {"type": "float", "default": 10.0},
     "threads": {"type": "int", "default": 0},
+    "vantage": {"type": "str", "default": CONTROLLER},
+    # One text, so that core masks the whole of it and nothing that is also in the answer.
+    "hand": {"type": "str", "no_log": True},
 }
 
 _IDENTITY_KEYS = {"name", "pfx", "pfx_password"}
-_ENDPOINT_KEYS = {"name", "address", "port"}
+_ENDPOINT_KEYS = {"name", "address", "port", "proxy"}
+_PROXY_KEYS = {"host", "port", "username", "password"}
+_PROXY_PORT = 80  # what the Server's own form proposes
 
 
 def endpoints(items: Sequence[Any]) -> List[Endpoint]:
@@ -70,14 +77,37 @@ def _endpoint(item: Any) -> Endpoint:
     if isinstance(item, str):
         return parse(item)
     if not isinstance(item, Mapping) or not item.get("address") or set(item) - _ENDPOINT_KEYS:
-        raise OctoError(f"octo_probe: the endpoint {item!r} is neither host:port nor a dictionary of address and, if need be, name and port.")
+        raise OctoError(
+            f"octo_probe: the endpoint {_shown(item)!r} is neither host:port nor a dictionary of address and, if need be, name, port and proxy."
+        )
     found = parse(str(item["address"]))
     if item.get("port"):
-        try:
-            found = found._replace(port=int(item["port"]))
-        except ValueError:
-            raise OctoError(f"octo_probe: the port {item['port']!r} of the endpoint {item['address']} is not a number.") from None
+        found = found._replace(port=_port(item["port"], f"the endpoint {item['address']}"))
+    if item.get("proxy"):
+        found = found._replace(proxy=_proxy(item["proxy"], found.address))
     return found._replace(name=str(item.get("name") or found.address))
+
+
+def _proxy(item: Any, where: str) -> Proxy:
+    if not isinstance(item, Mapping) or not item.get("host") or set(item) - _PROXY_KEYS:
+        raise OctoError(
+            f"octo_probe: the proxy {_shown(item)!r} of the endpoint {where} is no dictionary of host and, if need be, port, username and password."
+        )
+    host, port = str(item["host"]), _port(item.get("port") or _PROXY_PORT, f"the proxy {item['host']}")
+    password = Secret(str(item["password"])) if item.get("password") is not None else None
+    return Proxy(parse(host).host, port, str(item.get("username") or ""), password)
+
+
+def _port(given: Any, of: str) -> int:
+    try:
+        return int(given)
+    except (TypeError, ValueError):
+        raise OctoError(f"octo_probe: the port {given!r} of {of} is not a number.") from None
+
+
+def _shown(item: Any) -> Any:
+    """Without the values of a dictionary, which may be secret."""
+    return sorted(map(str, item)) if isinstance(item, Mapping) else item
 
 
 def _caller(item: Any, read: Callable[[str], bytes]) -> Caller:
@@ -86,9 +116,8 @@ def _caller(item: Any, read: Callable[[str], bytes]) -> Caller:
     if item == "none":
         return probe.without_certificate()
     if not isinstance(item, Mapping) or not item.get("pfx") or set(item) - _IDENTITY_KEYS:
-        shown = sorted(item) if isinstance(item, Mapping) else item  # values may be secret
         raise OctoError(
-            f"octo_probe: the identity {shown!r} is neither 'random' nor 'none' nor a dictionary of pfx and, if need be, pfx_password and name."
+            f"octo_probe: the identity {_shown(item)!r} is neither 'random' nor 'none' nor a dictionary of pfx and, if need be, pfx_password and name."
         )
     path = str(item["pfx"])
     password = Secret(str(item["pfx_password"])) if item.get("pfx_password") else None

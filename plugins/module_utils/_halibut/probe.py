@@ -19,12 +19,14 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import Callable, Deque, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.octofleet.octopus.plugins.module_utils._certificate import Identity, random_identity
+from ansible_collections.octofleet.octopus.plugins.module_utils._certificate import random_identity
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import call as _call
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import tls as _tls
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.call import Answer, Call, Caller
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.endpoint import Address, Directory, Endpoint, is_literal
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.engine import Engine
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.pem import Presentable
 
 try:
     import resource
@@ -34,7 +36,7 @@ except ImportError:  # not on Windows, which is no controller
 MOST_CALLS = 5  # per endpoint and sweep
 _SPARE_FILES = 16
 _ENOUGH_FOR_A_THREAD = 256
-_TRY_THE_OTHER_ADDRESS = (_call.CONNECTION_REFUSED, _call.UNREACHABLE, _call.TIMEOUT)
+_TRY_THE_OTHER_ADDRESS = (_call.CONNECTION_REFUSED, _call.UNREACHABLE, _call.TIMEOUT, _call.PROXY_FAILED)
 _NO_CONTROL = (
     "the connection was closed as a refusal closes it, but no accepted certificate followed at this endpoint; "
     "a Tentacle that is stopping looks the same. Probe again together with a certificate that it trusts"
@@ -59,10 +61,10 @@ class Sight(NamedTuple):
     tls: Optional[str]
     elapsed_ms: int
     detail: str
-    certificate: bytes  # DER; empty: TLS did not come up
+    certificate: bytes  # DER; empty: TLS did not come up, or it was seen from another host
 
 
-def presenting(name: str, identity: Identity) -> Caller:
+def presenting(name: str, identity: Presentable) -> Caller:
     return Caller(name, identity)
 
 
@@ -86,23 +88,33 @@ def sweep(
     limits: Optional[Limits] = None,
     clock: Callable[[], float] = time.monotonic,
     directory: Optional[Directory] = None,
+    engine: Optional[Engine] = None,
 ) -> List[Sight]:
     """Let each caller call at each endpoint; one sight for each pair, endpoint by endpoint, in the order asked.
 
     No callers: one onlooker. Made-up callers go first, the others in the given order, so put the one that is expected to be
     accepted last; where that guess was wrong, the accepted one calls once more as the control. Endpoints with the same
-    address are met once.
+    address are met once, unless the ways to them differ.
     """
-    _tls.require_openssl()
+    engine = engine or _openssl()
     limits = limits or Limits()
     callers = list(callers) or [onlooker()]
     _check(callers)
     directory = directory or Directory(limits.connect)
-    directory.learn(endpoint.host for endpoint in endpoints)
-    visits = {endpoint.address: _Visit(endpoint, callers, directory, limits.control) for endpoint in endpoints}
+    directory.learn(endpoint.hop.host for endpoint in endpoints)
+    visits = {_place(endpoint): _Visit(endpoint, callers, directory, limits.control) for endpoint in endpoints}
     waiting = [visit for visit in visits.values() if visit.addresses]
-    _run(waiting, callers, limits, clock)
-    return [sight for endpoint in endpoints for sight in visits[endpoint.address].sights(endpoint)]
+    _run(waiting, callers, limits, clock, engine)
+    return [sight for endpoint in endpoints for sight in visits[_place(endpoint)].sights(endpoint)]
+
+
+def _place(endpoint: Endpoint) -> Tuple[str, str]:
+    return endpoint.address, endpoint.hop.address
+
+
+def _openssl() -> Engine:
+    _tls.require_openssl()
+    return _tls
 
 
 def _check(callers: Sequence[Caller]) -> None:
@@ -112,11 +124,11 @@ def _check(callers: Sequence[Caller]) -> None:
         raise OctoError(f"Two identities of a sweep have the same name: {', '.join(sorted(caller.name for caller in callers))}.")
 
 
-def _run(visits: Sequence["_Visit"], callers: Sequence[Caller], limits: Limits, clock: Callable[[], float]) -> None:
+def _run(visits: Sequence["_Visit"], callers: Sequence[Caller], limits: Limits, clock: Callable[[], float], engine: Engine) -> None:
     wanted = limits.threads or min(os.cpu_count() or 1, 4, len(visits) // _ENOUGH_FOR_A_THREAD)
     threads = max(1, min(wanted, len(visits)))
     share = max(1, min(limits.in_flight, _files_left()) // threads)
-    loops = [_Loop(visits[number::threads], callers, limits, share, clock) for number in range(threads)]
+    loops = [_Loop(visits[number::threads], callers, limits, share, clock, engine) for number in range(threads)]
     if threads == 1:
         loops[0].run()
         return
@@ -137,14 +149,15 @@ class _Visit:
     """The calls at one endpoint: whose turn it is, what each heard, and which refusals are proven."""
 
     def __init__(self, endpoint: Endpoint, callers: Sequence[Caller], directory: Directory, control: bool) -> None:
-        self.addresses: List[Address] = directory.addresses(endpoint)
+        self.endpoint = endpoint
+        self.addresses: List[Address] = directory.addresses(endpoint.hop)
         named = self.addresses and not is_literal(endpoint.host)
         self.server_name = endpoint.host.rstrip(".").lower().encode("idna") if named else None
         self._callers = callers
         self._control = control
         self._turns: Deque[Caller] = deque(sorted(callers, key=lambda caller: not caller.foreign))
         self._heard: List[Tuple[Caller, Answer]] = []
-        self._failure = Answer(_call.DNS, f"the name does not resolve: {directory.reason(endpoint)}") if not self.addresses else None
+        self._failure = None if self.addresses else _unresolved(endpoint, directory.reason(endpoint.hop))
 
     def next(self) -> Optional[Caller]:
         if self._failure:
@@ -188,22 +201,31 @@ class _Visit:
         return self._heard[last_accepted][0] if last_accepted < last_refused else None
 
 
+def _unresolved(endpoint: Endpoint, reason: str) -> Answer:
+    if endpoint.proxy:
+        return Answer(_call.PROXY_FAILED, f"the name of {_call.via(endpoint)} does not resolve: {reason}")
+    return Answer(_call.DNS, f"the name does not resolve: {reason}")
+
+
 class _Loop:
     """A selector loop over its share of the visits."""
 
-    def __init__(self, visits: Iterable[_Visit], callers: Sequence[Caller], limits: Limits, in_flight: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, visits: Iterable[_Visit], callers: Sequence[Caller], limits: Limits, in_flight: int, clock: Callable[[], float], engine: Engine
+    ) -> None:
         self._waiting = deque(visits)
         self._callers = callers
         self._limits = limits
         self._in_flight = in_flight
         self._clock = clock
+        self._engine = engine
         self._open: Dict[Call, Tuple[_Visit, Caller]] = {}
         # First in, first out, since all deadlines of a queue have the same length: (deadline, call, the stage that it ends).
         self._dialling: Deque[Tuple[float, Call]] = deque()
         self._talking: Deque[Tuple[float, Call, bool]] = deque()
 
     def run(self) -> None:
-        self._contexts = {caller.name: _tls.context(caller.identity) for caller in self._callers}
+        self._contexts = {caller.name: self._engine.context(caller.identity) for caller in self._callers}
         with selectors.DefaultSelector() as self._selector:
             try:
                 while self._waiting or self._open:
@@ -221,7 +243,8 @@ class _Loop:
         caller = visit.next()
         if caller is None:
             return
-        call = Call(caller, visit.addresses[0], self._contexts[caller.name], visit.server_name, self._clock)
+        tls = self._engine.connection(self._contexts[caller.name], visit.server_name)
+        call = Call(caller, visit.endpoint, visit.addresses[0], tls, self._engine, self._clock)
         self._open[call] = (visit, caller)
         call.dial()
         if call.stage == _call.OVER:

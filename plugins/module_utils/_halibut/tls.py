@@ -11,8 +11,9 @@ from __future__ import annotations
 import sys
 from typing import Any, List, Optional
 
-from ansible_collections.octofleet.octopus.plugins.module_utils._certificate import Identity, require_cryptography
+from ansible_collections.octofleet.octopus.plugins.module_utils._certificate import require_cryptography
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.pem import Presentable, key_object
 
 try:
     from cryptography import x509
@@ -28,6 +29,10 @@ else:
 _GROUPS = b"X25519:P-256:P-384"
 
 
+def is_there() -> bool:
+    return _MISSING is None
+
+
 def require_openssl() -> None:
     """OctoError that names the Python and the package where the probe cannot run."""
     require_cryptography()
@@ -38,7 +43,7 @@ def require_openssl() -> None:
         )
 
 
-def context(identity: Optional[Identity]) -> SSL.Context:
+def context(identity: Optional[Presentable]) -> SSL.Context:
     """A fresh context that presents ``identity`` (None: no certificate) and verifies nothing: the caller compares thumbprints.
 
     One per identity and sweep, and never shared between two: a listener resumes sessions with the identity of their first
@@ -68,7 +73,7 @@ def peer_certificate(tls: SSL.Connection) -> bytes:
     return bytes(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)) if certificate else b""
 
 
-def reasons(error: SSL.Error) -> str:
+def reasons(error: Exception) -> str:
     """What OpenSSL said, without its library and function names."""
     told: List[str] = [str(entry[-1]) for entry in error.args[0] if entry[-1]] if error.args and isinstance(error.args[0], list) else []
     return "; ".join(dict.fromkeys(told)) or type(error).__name__
@@ -80,9 +85,9 @@ def _prefer_cheap_groups(made: SSL.Context) -> None:
         choose(made._context, _GROUPS)
 
 
-def _present(made: SSL.Context, identity: Identity) -> None:
+def _present(made: SSL.Context, identity: Presentable) -> None:
     certificate: Any = x509.load_der_x509_certificate(identity.certificate)
-    key: Any = identity.key
+    key: Any = key_object(identity)
     try:
         made.use_certificate(certificate)
     except TypeError:  # pyOpenSSL before 24.3 takes its own types only

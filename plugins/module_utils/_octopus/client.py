@@ -20,6 +20,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.records
     Connection,
     MachineRecord,
     Policy,
+    ProxyRecord,
     Server,
     ServerCertificate,
     ServerNode,
@@ -87,6 +88,9 @@ class OctopusClient:
         """Names of a space's environments by id."""
         found = self._list(f"/api/{space.id}/environments/all", f"the environments of space {space.name}")
         return {str(one["Id"]): str(one["Name"]) for one in found}
+
+    def proxies(self, space: Space) -> List[ProxyRecord]:
+        return [records.proxy(one) for one in self._list(f"/api/{space.id}/proxies/all", f"the proxies of space {space.name}")]
 
     def machines(self, space: Space) -> List[MachineRecord]:
         """Deployment targets, then workers: all records of a space, whatever their style."""

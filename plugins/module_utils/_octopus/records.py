@@ -73,6 +73,18 @@ class Policy:
 
 
 @dataclass(frozen=True)
+class ProxyRecord:
+    """An HTTP proxy of a space, through which the Server reaches listening Tentacles. Its password is never told."""
+
+    id: str
+    name: str
+    host: str
+    port: int
+    username: str
+    has_password: bool
+
+
+@dataclass(frozen=True)
 class MachineRecord:
     id: str
     name: str
@@ -168,6 +180,17 @@ def policy(document: Mapping[str, Any], of_space: Space) -> Policy:
         skips_unavailable=connectivity.get("MachineConnectivityBehavior") == "MayBeOfflineAndCanBeSkipped",
         upgrades_tentacles=update.get("TentacleUpdateBehavior") == "Update",
         polling_queue_timeout=seconds(document.get("PollingRequestQueueTimeout")),
+    )
+
+
+def proxy(document: Mapping[str, Any]) -> ProxyRecord:
+    return ProxyRecord(
+        id=need(document, "Id", "proxy"),
+        name=need(document, "Name", "proxy"),
+        host=need(document, "Host", "proxy"),
+        port=int(document.get("Port") or 80),
+        username=str(document.get("Username") or ""),
+        has_password=bool((document.get("Password") or {}).get("HasValue")),
     )
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
@@ -183,6 +184,41 @@ def closing(_port: Port, connection: socket.socket, _meeting: Meeting) -> None:
 
 def reset(_port: Port, connection: socket.socket, _meeting: Meeting) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def proxy(answer: bytes, to: Port | None = None) -> Callable[[Port, socket.socket, Meeting], None]:
+    """Hears a request to its blank line and answers it; with ``to``, both sides then hear one another until one of them ends."""
+
+    def behave(_port: Port, connection: socket.socket, meeting: Meeting) -> None:
+        asked = b""
+        while not asked.endswith(b"\r\n\r\n"):
+            asked += connection.recv(4096)
+        meeting.heard.append(asked)
+        if to is None:
+            connection.sendall(answer)
+            _hear_nothing_more(connection)
+            return
+        with socket.create_connection((to.host, to.port)) as onward:
+            connection.sendall(answer)
+            back = threading.Thread(target=_relay, args=(onward, connection), daemon=True)
+            back.start()
+            _relay(connection, onward)
+            back.join()
+
+    return behave
+
+
+def _hear_nothing_more(connection: socket.socket) -> None:
+    connection.shutdown(socket.SHUT_WR)
+    while connection.recv(4096):
+        pass
+
+
+def _relay(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
 
 
 def _server(context: SSL.Context, connection: socket.socket) -> SSL.Connection:

@@ -87,6 +87,26 @@ def test_policies_nodes_and_running_tasks() -> None:
     assert talk.finished()
 
 
+def test_proxies_as_the_server_tells_them() -> None:
+    whole = {
+        "Id": "Proxies-1",
+        "Name": "Zone A",
+        "SpaceId": "Spaces-1",
+        "Host": "proxy.example.com",
+        "Port": 3128,
+        "ProxyType": "HTTP",
+        "Username": "octopus",
+        "Password": {"HasValue": True, "NewValue": None, "Hint": None},
+    }
+    bare = {"Id": "Proxies-2", "Name": "Zone B", "Host": "10.0.0.1", "Username": None, "Password": {"HasValue": False}}
+    talk = Conversation(get("/api/Spaces-1/proxies/all", [whole, bare]))
+    assert client_of(talk).proxies(DEFAULT) == [
+        records.ProxyRecord("Proxies-1", "Zone A", "proxy.example.com", 3128, "octopus", True),
+        records.ProxyRecord("Proxies-2", "Zone B", "10.0.0.1", 80, "", False),
+    ]
+    assert talk.finished()
+
+
 def test_pages_are_followed_to_the_last_one() -> None:
     first = {"Items": [{"Id": "Spaces-1", "Name": "Default"}], "Links": {"Page.Next": "/octo/api/spaces/all?skip=30&take=30"}}
     last = {"Items": [{"Id": "Spaces-2", "Name": "Finance"}], "Links": {"Page.Current": "/octo/api/spaces/all?skip=30&take=30"}}
