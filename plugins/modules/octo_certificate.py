@@ -104,7 +104,7 @@ options:
       - Name of the Octopus Server's instance on the node, or of the Tentacle instance. Without it V(OctopusServer) or V(Tentacle).
       - With O(application=tentacle) also V(*). For O(state=backed_up) it means all instances of the host; one that goes wrong does not keep the
         others from being backed up. For the other states it means the one whose certificate is O(replaces) or, on a second run, the new one;
-        clones, which have the same certificate, must be named.
+        clones, which have the same certificate, must be named, and get the same new one from the store that they share.
     type: str
   executable:
     description:

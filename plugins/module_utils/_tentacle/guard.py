@@ -13,11 +13,9 @@ from typing import Collection, List
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._host import OURS, Clock, Host, Process, iso
-from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import agent, configuration, trust
+from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import agent, configuration, trust, writer
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.agent import Subject
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.configuration import Configuration
-
-BACKUPS_KEPT = 5
 
 
 class Guard:
@@ -29,16 +27,14 @@ class Guard:
         self._copy = ""
 
     def backed_up(self) -> Configuration:
-        """The configuration in a quiet moment. A copy of it is put beside it, of which the latest few are kept."""
-        settings = self._load()
-        folder, file = self._host.paths.split(self._path)
-        stem = f"{file}{OURS}{re.sub(r'[^A-Za-z0-9._-]', '_', self._subject.instance)}-"
+        """The configuration in a quiet moment. A copy of it is put beside it; of all our copies a write of the trust keeps the latest few."""
+        writer.sweep(self._host, self._subject)
+        self._wait_until_quiet()
+        settings = configuration.load(self._host, self._path, self._clock)
+        name = re.sub(r"[^A-Za-z0-9._-]", "_", self._subject.instance)
         stamp = re.sub(r"[:-]", "", iso(self._host.wall_ns(self._host.monotonic_us())))
-        self._copy = self._host.paths.join(folder, f"{stem}{stamp}.bak")
+        self._copy = f"{self._path}{OURS}{name}-{stamp}.bak"
         self._host.write_private(self._copy, settings.data)
-        kept = [name for name in self._host.names_in(folder) if name.startswith(stem) and name.endswith(".bak")]
-        for old in kept[:-BACKUPS_KEPT]:
-            self._host.remove(self._host.paths.join(folder, old))
         return settings
 
     def mend(self, before: Configuration, free: Collection[str] = ()) -> str:
@@ -46,19 +42,16 @@ class Guard:
 
         What others added meanwhile stays: a new pin of another Server must not be lost by us.
         """
+        self._wait_until_quiet()
         try:
-            lost = _lost(before, self._load(), free)
-            what = f"{self._path} has not the {' and '.join(lost)} any more that it had" if lost else ""
+            lost = _lost(before, configuration.load(self._host, self._path, self._clock), free)
+            what = f"{self._path} has another {' and another '.join(lost)} than before" if lost else ""
         except OctoError as error:
             what = error.message.partition(". ")[0]
         if not what:
             return ""
         self._put_back(before)
         return f"{what}. It was put back as it was."
-
-    def _load(self) -> Configuration:
-        self._wait_until_quiet()
-        return configuration.load(self._host, self._path, self._clock)
 
     def _put_back(self, before: Configuration) -> None:
         deadline = self._clock.now() + self._patience
@@ -79,10 +72,8 @@ class Guard:
 
     def _wait_until_quiet(self) -> None:
         deadline = self._clock.now() + self._patience
-        while True:
-            at_work = self._at_work()
-            if not at_work:
-                return
+        at_work = self._at_work()
+        while at_work:
             if self._clock.now() >= deadline:
                 names = ", ".join(f"{' '.join(process.argv[:3])} (process {process.pid})" for process in at_work[:3])
                 raise OctoError(
@@ -92,12 +83,14 @@ class Guard:
                     path=self._path,
                 )
             self._clock.sleep(0.05)
+            at_work = self._at_work()
 
 
 def _lost(before: Configuration, after: Configuration, free: Collection[str]) -> List[str]:
     """Keys that have not the value any more that they had."""
-    keys = {setting.key.lower(): setting.key for setting in before.settings if setting.key not in free}
-    return [key for key in keys.values() if not _is_kept(key, before.get(key), after.get(key))]
+    keys = {setting.key.lower(): setting.key for setting in before.settings}
+    judged = keys.keys() - {key.lower() for key in free}
+    return [key for lower, key in keys.items() if lower in judged and not _is_kept(key, before.get(key), after.get(key))]
 
 
 def _is_kept(key: str, before: str, after: str) -> bool:

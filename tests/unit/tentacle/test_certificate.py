@@ -170,7 +170,7 @@ def test_a_verb_that_replaces_the_live_one_is_undone(desk: Desk) -> None:
     """H-20: it prints the same and ends with 0, as with an option that it takes for a blank one."""
     before = desk.bench.vendor.path().read_bytes()
     desk.bench.afterwards = lambda: desk.bench.call("new-certificate") and None
-    with pytest.raises(OctoError, match=r"went further than to a file: .* has not the Tentacle.Certificate and .* It was put back") as caught:
+    with pytest.raises(OctoError, match=r"went further than to a file: .* has another Tentacle.Certificate and another .* It was put back") as caught:
         desk.staged()
     assert (caught.value.evidence["code"], desk.stored()) == ("NOT_GENERATED", [])
     assert desk.bench.vendor.path().read_bytes() == before
@@ -365,7 +365,7 @@ def test_an_import_that_changes_more_than_the_certificate_is_undone(desk: Desk) 
 
     desk.bench.afterwards = lose
     with pytest.raises(
-        OctoError, match=r"has not the .*TrustedOctopusServers and Tentacle.Services.PortNumber any more that it had\. It was put back"
+        OctoError, match=r"has another .*TrustedOctopusServers and another Tentacle.Services.PortNumber than before\. It was put back"
     ):
         desk.active()
     assert (desk.identity(), desk.others()) == ((ONE.thumbprint, ONE.thumbprint), others)
