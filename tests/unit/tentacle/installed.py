@@ -15,6 +15,7 @@ import functools
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -72,7 +73,7 @@ class Installed:
     """T1, which trusts OLD and FOREIGN. With ``linked`` the index names a symbolic link to its configuration."""
 
     def __init__(self, root: Path, *, linked: bool = False, copies: str = "", cli_cost: float = 0.0) -> None:
-        self.root = root
+        self.root, self.cli_cost = root, cli_cost
         self.vendor = Vendor(root).create()
         self.named = self.path = self.vendor.path()
         if linked:
@@ -80,20 +81,26 @@ class Installed:
             self.path.parent.mkdir()
             self.named.rename(self.path)
             self.named.symlink_to(self.path)
-        self.path.write_bytes(document(trust_json(OLD, FOREIGN), Octopus_Home=str(self.named.parent)))
+        self.given = document(trust_json(OLD, FOREIGN), Octopus_Home=str(self.named.parent))
+        self.path.write_bytes(self.given)
         settings = self.vendor.settings
         places = {name: str(getattr(settings, name)) for name in ("machine_id_file", "home", "machine_key_file", "unit_dir")}
         (root / "lab.json").write_text(json.dumps({**places, "cli_cost": cli_cost}))
         self.ours = Ours(str(root), str(settings.machine_configuration_home), str(settings.machine_id_file), str(root / copies) if copies else "")
 
-    def command(self, verb: str, *words: str) -> subprocess.Popen[bytes]:
-        """The vendor's tool as a process of its own."""
+    def command(self, verb: str, *words: str) -> int:
+        """The exit code of the vendor's tool as a process of its own."""
         environment = {**os.environ, index.HOME_VARIABLE: self.ours.home, "OCTOLAB_SETTINGS": str(self.root / "lab.json")}
-        quiet = subprocess.DEVNULL
-        return subprocess.Popen([sys.executable, TENTACLE, verb, "--instance=T1", *words], env=environment, stdout=quiet, stderr=quiet)
+        argv = [sys.executable, str(TENTACLE), verb, "--instance=T1", *words]
+        return subprocess.run(argv, env=environment, capture_output=True, timeout=ALONE, check=False).returncode
 
     def pins(self) -> list[str]:
         return [entry.thumbprint for entry in trust.parse(configuration.parse("", self.path.read_bytes()).get(configuration.TRUST))]
+
+    def is_kept(self) -> bool:
+        """Whether everything but the trust is as it was: every other byte, and the link."""
+        expected = configuration.with_trust(configuration.parse("", self.given), trust_json(*self.pins()))
+        return self.path.read_bytes() == expected and self.named.is_symlink() == (self.named != self.path)
 
     def left_over(self) -> list[Path]:
         """Temporary files, wherever they are."""
@@ -105,8 +112,8 @@ class Hand:
 
     def __init__(self, preload: Path | None = None) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **({"LD_PRELOAD": str(preload)} if preload else {})}
-        command = [sys.executable, "-m", "unit.tentacle.installed"]
-        self._process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        command, pipe = [sys.executable, "-m", "unit.tentacle.installed"], subprocess.PIPE
+        self._process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True, start_new_session=True)
 
     def order(self, ours: Ours, edits: Sequence[str], **kill: Any) -> None:
         """One edit after the other, one pin each. ``kill``: see _arm."""
@@ -119,9 +126,16 @@ class Hand:
         assert self._process.stdout is not None
         return int(self._process.stdout.readline())
 
-    def end(self) -> None:
-        """Its stdin closes, so it ends by itself."""
-        self._process.communicate(timeout=ALONE)
+    def __enter__(self) -> Hand:
+        return self
+
+    def __exit__(self, *_ignored: object) -> None:
+        try:
+            self._process.communicate(timeout=ALONE)  # its stdin closes, so it ends by itself
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.communicate()
+            raise
 
 
 class Theirs:
@@ -153,13 +167,29 @@ class Theirs:
             assert self._began.wait_for(lambda: len(self.trusted) > begun, ALONE)
 
     def _go_on(self) -> None:
-        while not self._over.wait(self._random.uniform(0.02, 0.08)):
+        while not self._over.wait(self._random.uniform(0, 0.08)):
             with self._began:
-                self.trusted.append(f"{0xE000 + len(self.trusted):040X}")
-                command = self._installed.command("configure", f"--trust={self.trusted[-1]}")
+                self.trusted.append(f"{0xE000000 + len(self.trusted):040X}")
                 self._began.notify_all()
-            if command.wait(ALONE) != 0:
+            if self._installed.command("configure", f"--trust={self.trusted[-1]}") != 0:
                 self.failed.append(self.trusted[-1])
+
+
+def numbered(writer: int, count: int) -> list[str]:
+    """Thumbprints by which one sees whose they are."""
+    return [f"{(writer + 1) * 0x10000 + number:040X}" for number in range(count)]
+
+
+def edit_beside(installed: Installed, rounds: int, moment: tuple[float, float] = (0, 1.5)) -> tuple[list[str], Theirs]:
+    """Edits of ours, each begun at some moment of another command of the vendor, counted from its start in what one costs."""
+    theirs, ours = Theirs(installed), numbered(0, rounds)
+    moments, pause = random.Random(rounds), threading.Event()
+    with theirs.at_work():
+        for pin in ours:
+            theirs.wait_for_another()
+            pause.wait(moments.uniform(*moment) * installed.cli_cost)
+            installed.ours.edit(pin)
+    return ours, theirs
 
 
 def _nobody(address: str, port: int, _timeout: float) -> bytes:

@@ -31,8 +31,8 @@ EDIT = ("flock", "open", "write", "fchmod", "fsync", "close", "rename", "fsync",
 class Kills:
     """Our writer in a process that ends at a call of a given number. ``calls`` are those of the last one, each with the path it is about."""
 
-    def __init__(self, library: Path) -> None:
-        self.hand = Hand(library)
+    def __init__(self, hand: Hand) -> None:
+        self.hand = hand
         self.calls: list[tuple[str, str]] = []
 
     def write(self, installed: Installed, number: int, after: bool = False) -> int:
@@ -58,9 +58,8 @@ def kills(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kills]:
         pytest.skip("the kill points are counted by a C library of this test: no C compiler (cc) was found; apt-get install gcc libc6-dev")
     source, library = Path(__file__).with_name("kill_points.c"), tmp_path_factory.mktemp("library") / "kill_points.so"
     subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
-    made = Kills(library)
-    yield made
-    made.hand.end()
+    with Hand(library) as hand:
+        yield Kills(hand)
 
 
 @pytest.fixture
