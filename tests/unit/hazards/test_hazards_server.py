@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ansible import constants as C
 from ansible_collections.octofleet.octopus.plugins.module_utils import _certificate
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._keys import holder
@@ -31,6 +33,7 @@ from lab.wire.certificates import to_pfx
 from model import sample
 from unit.lab.server_trial import ADMIN, NEW, OLD, ORDINARY, Trial
 from unit.octopus.test_stand_in import client_of
+from unit.server.test_action import HOST, action_of
 from unit.server.test_vendor_hazards import Controller
 
 PASSWORD = "of the store"
@@ -84,6 +87,16 @@ def test_a_certificate_of_tomorrow_is_not_adopted(trial: Trial) -> None:
     last_week = datetime.now(UTC) - timedelta(days=7)
     assert "is not valid before" in str(told(lambda: keeper_of(trial, last_week).staged(wish)))
     assert stored(trial) == []
+
+
+def test_debugging_is_refused_before_a_secret_is_given_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ANSIBLE_DEBUG shows and logs what a module is given and answers: a PFX and its password (17)."""
+    action = action_of(has_pipelining=True)
+    given: list[Any] = []
+    monkeypatch.setattr(action, "_execute_module", lambda **call: given.append(call) or {})
+    monkeypatch.setattr(C, "DEFAULT_DEBUG", True)
+    assert "ANSIBLE_DEBUG shows" in str(told(lambda: action.call_with_secret("octofleet.octopus.octo_certificate", {"password": "x"}, dict(HOST))))
+    assert given == []
 
 
 def test_a_key_that_does_not_see_every_space_refuses_the_switch(trial: Trial) -> None:
