@@ -12,7 +12,7 @@ import random
 import socket
 from dataclasses import dataclass
 
-TENTACLE, WEB, COMMS = 10933, 8080, 10943
+TENTACLE, WEB, COMMS, PROXY = 10933, 8080, 10943, 3128
 _BLOCKS = range(2, 255)
 _PER_ROW = 250
 _SERVERS = 255  # the last row is the Servers'
@@ -49,6 +49,9 @@ class Block:
 
     def server(self, index: int) -> str:
         return f"127.{self.number}.{_SERVERS}.{index + 1}"
+
+    def proxy(self, index: int) -> str:
+        return f"127.{self.number}.{_SERVERS}.{200 + index}"
 
     def port(self, usual: int) -> int:
         return usual + self.shift

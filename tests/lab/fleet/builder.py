@@ -42,6 +42,7 @@ from lab.server.database import SUBJECT, Database
 from lab.server.tasks import RUNNING, Tasks
 from lab.tentacle.trust import TrustEntry
 from lab.wire.certificates import make_certificate
+from lab.wire.proxy import HttpProxy
 from lab.wire.quirks import switched_off
 
 _PROGRAMS = ("Tentacle", "Octopus.Server", "systemctl", "sudo", "container")
@@ -90,6 +91,7 @@ class Fleet:
         self._block: Block | None = None
         self._supervision: Supervision | None = None
         self._witness: Witnessing | None = None
+        self.proxies: dict[str, HttpProxy] = {}
 
     def __enter__(self) -> Fleet:
         self.up()
@@ -123,6 +125,8 @@ class Fleet:
         if self._supervision is not None:
             self._supervision.end()
             self._supervision = None
+        while self.proxies:
+            self.proxies.popitem()[1].stop()
         if self._block is not None:
             self._block.release()
             self._block = None
@@ -147,6 +151,7 @@ class Fleet:
         servers.write_records(self.folders, self.plan)
         self._describe_containers()
         self._start()
+        self._start_proxies()
         for act in self.plan.afterwards:
             act(self)
         self._describe()
@@ -219,6 +224,12 @@ class Fleet:
         for tentacle in polling:
             self.manager.start(tentacle.unit)
         readiness.await_polling(self.server.nodes, [each for each in polling if each.trusts(MAIN)])
+
+    def _start_proxies(self) -> None:
+        for name, proxy in self.plan.proxies.items():
+            names = {tentacle.inside: tentacle.address for tentacle in self.plan.tentacles if tentacle.proxy == name}
+            self.proxies[name] = HttpProxy(proxy.host, proxy.port, names=names, login=proxy.login)
+            self.proxies[name].start()
 
     def _describe(self) -> None:
         machine_id = "/etc/machine-id" if self.spec.executable else None

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lab.fleet.addresses import COMMS, TENTACLE, WEB, Block
+from lab.fleet.addresses import COMMS, PROXY, TENTACLE, WEB, Block
 from lab.fleet.spec import FleetSpec
 from lab.tentacle.trust import Style, TrustEntry
 from lab.wire.certificates import Keypair
+from lab.wire.proxy import Login, ProxyDetails
 
 if TYPE_CHECKING:
     from lab.fleet.builder import Fleet
@@ -104,6 +105,7 @@ class Tentacle:
     reachable: bool = True  # for Ansible
     symlinked: bool = False
     extra_keys: dict[str, str] = field(default_factory=dict)
+    proxy: str | None = None  # by its name; the record then has a name for the host that nobody else can resolve
     quirks: list[str] = field(default_factory=list)
 
     @property
@@ -114,7 +116,12 @@ class Tentacle:
     def uri(self) -> str:
         """As the Server's record has it."""
         subscription = next((trust.subscription_id for trust in self.trust if trust.pins(MAIN) and trust.subscription_id), None)
-        return subscription or f"https://{self.address}:{self.port}/"
+        return subscription or f"https://{self.inside if self.proxy else self.address}:{self.port}/"
+
+    @property
+    def inside(self) -> str:
+        """The host, as its proxy knows it."""
+        return f"{self.host}.inside"
 
     @property
     def thumbprint(self) -> str:
@@ -140,6 +147,7 @@ class Plan:
     policies: dict[str, dict[str, Any]] = field(default_factory=dict)  # by the host whose record gets it
     aliases: dict[str, str] = field(default_factory=dict)  # inventory name -> host
     faults: dict[str, list[str]] = field(default_factory=dict)
+    proxies: dict[str, ProxyDetails] = field(default_factory=dict)
     afterwards: list[Callable[[Fleet], None]] = field(default_factory=list)  # once everything runs
     _hosts: int = 0
 
@@ -182,6 +190,11 @@ class Plan:
         subscription = f"poll://{''.join(secrets.choice('bcdefghjkmnpqrstvwxyz23456789') for _each in range(20))}/"
         tentacle.polling = True
         tentacle.trust = [Trust(style=Style.TentacleActive, address=node.comms, subscription_id=subscription) for node in self.servers[0].nodes]
+
+    def put_behind(self, tentacle: Tentacle, name: str, login: Login | None) -> None:
+        if name not in self.proxies:
+            self.proxies[name] = ProxyDetails(self.block.proxy(len(self.proxies)), self.block.port(PROXY), login)
+        tentacle.proxy = name
 
     def trust_foreign(self, tentacle: Tentacle) -> None:
         if all(server.name != FOREIGN for server in self.servers):

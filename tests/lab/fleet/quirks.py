@@ -19,6 +19,7 @@ from lab.server.tasks import Tasks
 from lab.tentacle import configuration as keys
 from lab.tentacle.keys import CertificateStore
 from lab.tentacle.trust import Style
+from lab.wire.proxy import Login
 
 if TYPE_CHECKING:
     from lab.fleet.builder import Fleet
@@ -118,6 +119,10 @@ def _websocket_entry(plan: Plan, host: str) -> None:
     plan.at(host).trust.append(
         Trust(style=Style.TentacleActive, address=address, subscription_id=subscription, thumbprint=secrets.token_hex(20).upper())
     )
+
+
+def _behind(name: str, login: Login | None) -> Callable[[Plan, str], None]:
+    return lambda plan, host: plan.put_behind(plan.at(host), name, login)
 
 
 def _open_door(plan: Plan, host: str) -> None:
@@ -253,6 +258,8 @@ _QUIRKS: Mapping[str, tuple[str, Callable[[Plan, str], None]]] = {
     "foreign_server": ("It trusts a second, foreign Server, too.", _foreign_server),
     "polling": ("It polls the Server instead of listening.", _polling),
     "websocket_entry": ("It has a WebSocket entry, too, which pins a web certificate.", _websocket_entry),
+    "behind_proxy": ("Its record has a name that only an HTTP proxy can resolve, and names that proxy.", _behind("open", None)),
+    "behind_guarded_proxy": ("The same, and the proxy wants a user and a password.", _behind("guarded", Login("octopus", "the proxy's password"))),
     "open_door": ("It accepts every client.", _open_door),
     "torn_configuration": ("Its configuration file was cut off while it was written.", _torn_configuration),
     "unknown_key_in_configuration": ("Its configuration has a key that nobody knows.", _unknown_key),

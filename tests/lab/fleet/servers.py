@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,13 @@ def write_records(folders: Folders, plan: Plan) -> None:
     """What each Server knows of the Tentacles that trust it. Only the main Server's records take the wishes of quirks."""
     for server in plan.servers:
         database = Database(database_file(folders, server))
+        proxies = _put_proxies(database, plan, server)
         for tentacle in plan.tentacles:
             if not tentacle.trusts(server.name) or not (tentacle.recorded or server.name != MAIN):
                 continue
             wishes = {**tentacle.record, **_policy(database, plan, tentacle)} if server.name == MAIN else {}
             for space in (tentacle.space, *tentacle.more_spaces) if server.name == MAIN else ("Default",):
-                _put(database, tentacle.kind, space, {**_record(database, space, tentacle), **wishes})
+                _put(database, tentacle.kind, space, {**_record(database, space, tentacle, proxies), **wishes})
         if server.name == MAIN:
             for kind, space, document in plan.records:
                 _put(database, kind, space, document)
@@ -82,7 +84,17 @@ def _put(database: Database, kind: str, space: str, document: dict[str, Any]) ->
     (database.put_worker if kind == "Workers" else database.put_machine)(space, document)
 
 
-def _record(database: Database, space: str, tentacle: Tentacle) -> dict[str, Any]:
+def _put_proxies(database: Database, plan: Plan, server: Server) -> dict[tuple[str, str], str]:
+    """Every proxy in every space: its id by space and name."""
+    ids = {}
+    for name, proxy in plan.proxies.items():
+        login = {"Username": proxy.login.user, "Password": proxy.login.password} if proxy.login else {}
+        for space in server.spaces:
+            ids[space, name] = str(database.put_proxy(space, {"Name": name, "Host": proxy.host, "Port": proxy.port, **login})["Id"])
+    return ids
+
+
+def _record(database: Database, space: str, tentacle: Tentacle, proxies: Mapping[tuple[str, str], str]) -> dict[str, Any]:
     """A record as it looks after the last of many health checks."""
     environments = [each["Id"] for each in database.documents("Environments", database.space(space)["Id"])]
     style = "TentacleActive" if tentacle.polling else "TentaclePassive"
@@ -101,5 +113,6 @@ def _record(database: Database, space: str, tentacle: Tentacle) -> dict[str, Any
             "Uri": tentacle.uri,
             "Thumbprint": tentacle.thumbprint,
             "CertificateSignatureAlgorithm": algorithm,
+            **({"ProxyId": proxies[space, tentacle.proxy]} if tentacle.proxy else {}),
         },
     }

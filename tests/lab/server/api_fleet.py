@@ -180,6 +180,11 @@ def _policy_members(kind: str) -> None:
         return page(request, kind[:-1], items, f"/api/{request.space}/machinepolicies/{request.parts['id']}/{kind.lower()}")
 
 
+@ROUTES.on("GET", "/proxies/all", permission="ProxyView")
+def proxies(request: Request) -> list[Document]:
+    return [resources.shown_proxy(each) for each in request.api.database.documents("Proxies", request.space)]
+
+
 _machine_routes(MACHINES, "MachineView", "MachineEdit")
 _machine_routes(WORKERS, "WorkerView", "WorkerEdit")
 _policy_members(MACHINES)

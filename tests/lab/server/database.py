@@ -245,6 +245,11 @@ class Database:
         space_id = self.space(space)["Id"]
         return self._put("MachinePolicies", space_id, given, lambda identity: resources.policy(identity, space_id, given))
 
+    def put_proxy(self, space: str, given: Mapping[str, Any]) -> Document:
+        """An HTTP proxy for listening Tentacles whose record names its id. ``Password`` is a text here, and shown to nobody."""
+        space_id = self.space(space)["Id"]
+        return self._put("Proxies", space_id, given, lambda identity: resources.proxy(identity, space_id, given))
+
     def put_machine(self, space: str, given: Mapping[str, Any]) -> Document:
         """A deployment target. ``Name`` and ``Endpoint`` (CommunicationStyle, Uri, Thumbprint) suffice; the same Id, or name, is replaced."""
         return self._put_machine(MACHINES, space, given)

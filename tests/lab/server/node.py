@@ -31,6 +31,7 @@ from lab.wire.certificates import Keypair
 from lab.wire.limits import Limits
 from lab.wire.listener import Listener
 from lab.wire.messages import error_of, request
+from lab.wire.proxy import Login, ProxyDetails
 from lab.wire.queue import QueueError, RequestQueues
 
 # A busy machine may need this long for an honest answer, however much the lab shortens the vendor's delays.
@@ -63,8 +64,8 @@ class NodeLog:
 class Contacts:
     """Contacts a Tentacle as this node does: with its loaded certificate, and by its own queues for polling ones."""
 
-    def __init__(self, keypair: Keypair, queues: RequestQueues, settings: Settings, log: NodeLog) -> None:
-        self._keypair, self._queues, self._log = keypair, queues, log
+    def __init__(self, keypair: Keypair, queues: RequestQueues, settings: Settings, log: NodeLog, database: Database) -> None:
+        self._keypair, self._queues, self._log, self._database = keypair, queues, log, database
         self._limits, self._quirk = Limits.scaled(settings.time_scale), quirk_of(settings)
 
     def __call__(self, endpoint: Mapping[str, Any], seconds: float) -> Attempt:
@@ -79,11 +80,19 @@ class Contacts:
             self._keypair,
             expected,
             timeout=max(_SHORTEST_WAIT, seconds / _TRIES),
+            proxy=self._proxy(endpoint.get("ProxyId")),
             limits=self._limits,
             log=self._log.write,
             quirk=self._quirk,
         )
         return Attempt(None if done.ok else done.error_text or "The call failed.")
+
+    def _proxy(self, identity: str | None) -> ProxyDetails | None:
+        document = self._database.document(identity) if identity else None
+        if document is None:
+            return None
+        login = Login(document["Username"], document["Password"] or "") if document["Username"] else None
+        return ProxyDetails(document["Host"], document["Port"], login)
 
     def ask(self, subscription: str, seconds: float) -> Attempt:
         """One request through the queue of a polling Tentacle."""
@@ -134,7 +143,7 @@ class Node:
         )
 
     def _contacts(self) -> Contacts:
-        return Contacts(self._keypair, self._queues, self._settings, self.log)
+        return Contacts(self._keypair, self._queues, self._settings, self.log, self.database)
 
     def _contact(self, endpoint: Mapping[str, Any], seconds: float) -> Attempt:
         return self._contacts()(endpoint, seconds)

@@ -149,6 +149,18 @@ def policy(identity: str, space_id: str, given: Mapping[str, Any]) -> Document:
     return merged(named(identity, space_id, {}, **_POLICY), {"Name": identity, **given})
 
 
+def proxy(identity: str, space_id: str, given: Mapping[str, Any]) -> Document:
+    """As it is stored, with its password; see :func:`shown_proxy`."""
+    base = {"Id": identity, "SpaceId": space_id, "Name": identity, "Host": None, "Port": 80, "ProxyType": "HTTP", "Username": None, "Password": None}
+    return merged(base, given)
+
+
+def shown_proxy(document: Mapping[str, Any]) -> Document:
+    """A sensitive value is told of, and never told (SensitiveValue of the clients)."""
+    links = {"Self": f"/api/{document['SpaceId']}/proxies/{document['Id']}"}
+    return {**document, "Password": {"HasValue": document["Password"] is not None, "NewValue": None, "Hint": None}, "Links": links}
+
+
 def machine(kind: str, identity: str, space_id: str, given: Mapping[str, Any]) -> Document:
     """A deployment target or a worker. An array that is not given is empty, also in a PUT: a partial document wipes (hazard 25)."""
     style = str(given.get("Endpoint", {}).get("CommunicationStyle", "None"))

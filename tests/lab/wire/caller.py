@@ -17,6 +17,7 @@ from lab.wire.client import Connection, Remote, UnexpectedCertificate, connect
 from lab.wire.failures import Failure
 from lab.wire.limits import Limits
 from lab.wire.messages import NULL_MESSAGE, error_of, pack, request
+from lab.wire.proxy import ProxyDetails
 from lab.wire.quirks import Log, Quirk, every_quirk, no_log
 
 _TRIES = 5
@@ -49,6 +50,7 @@ def call(
     timeout: float | None = None,
     *,
     message: Document | None = None,
+    proxy: ProxyDetails | None = None,
     limits: Limits | None = None,
     tries: int = _TRIES,
     log: Log = no_log,
@@ -56,7 +58,7 @@ def call(
     sleep: Sleep | None = None,
 ) -> CallResult:
     """Calls GetCapabilities (or `message`); with `rpc` false only shows up and says goodbye. `timeout` shortens every single wait."""
-    remote = Remote(host, port, expect_thumbprint)
+    remote = Remote(host, port, expect_thumbprint, proxy)
     chosen = limits or Limits()
     if timeout is not None:
         chosen = Limits(connect=timeout, connection=timeout, control=timeout, response=timeout, retry_sleep=chosen.retry_sleep)

@@ -15,6 +15,7 @@ from lab.wire import failures
 from lab.wire.certificates import Keypair, subject_of
 from lab.wire.failures import Cause, Failure
 from lab.wire.limits import Limits
+from lab.wire.proxy import ProxyDetails, tunnel
 from lab.wire.quirks import Log, Quirk
 from lab.wire.stream import TlsStream, client_context, thumbprint_of_peer
 
@@ -30,6 +31,7 @@ class Remote:
     host: str
     port: int
     thumbprint: str
+    proxy: ProxyDetails | None = None
 
     @classmethod
     def parse(cls, address: str, thumbprint: str) -> Remote:
@@ -103,7 +105,10 @@ def _check(remote: Remote, stream: TlsStream, quirk: Quirk) -> str:
 def _tcp(remote: Remote, timeout: float) -> tuple[socket.socket, str]:
     """The socket, and its peer as .NET prints it: a dual-mode socket names an IPv4 peer as a mapped address."""
     try:
-        sock = socket.create_connection((remote.host, remote.port), timeout)
+        if remote.proxy is not None:
+            sock = tunnel(remote.proxy, remote.host, remote.port, timeout)
+        else:
+            sock = socket.create_connection((remote.host, remote.port), timeout)
         host, port = sock.getpeername()[:2]
     except OSError as error:
         raise Failure(failures.of_os_error(error)) from error

@@ -9,15 +9,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.client import OctopusClient, Patience, choose_spaces
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.health import HealthCheck, Limits, choose
+from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.records import ProxyRecord
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.transport import Https
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
 from lab.server.tasks import Tasks
 from lab.wire.listener import Listener
+from lab.wire.proxy import HttpProxy, Login
 from unit.lab.server_trial import ADMIN, NEW, OLD, ORDINARY, TENTACLE, Trial
 
 QUICK = Patience(0.0, 0.1, 0.1)
@@ -44,7 +47,7 @@ def client_of(trial: Trial, key: str = ADMIN) -> OctopusClient:
     return OctopusClient(f"http://127.0.0.1:{trial.running['node-1'].web_port}/", Secret(key), Https(timeout=10), patience=QUICK)
 
 
-def listening(name: str, port: int) -> dict[str, object]:
+def listening(name: str, port: int) -> dict[str, Any]:
     endpoint = {"CommunicationStyle": "TentaclePassive", "Uri": f"https://127.0.0.1:{port}/", "Thumbprint": TENTACLE.thumbprint}
     return {"Name": name, "Endpoint": endpoint}
 
@@ -68,6 +71,27 @@ def test_what_the_server_knows_is_read_from_a_real_node(trial: Trial) -> None:
     assert [policy.deletes_unavailable_after for space in spaces for policy in client.policies(space)] == [None, None]
     with pytest.raises(OctoError, match=r"does not see the space Finance\. It sees Default"):
         choose_spaces(client_of(trial, ORDINARY).spaces(), ["Finance"])
+
+
+def test_a_proxy_is_told_without_its_password_and_taken_by_the_check(trial: Trial, tentacle: Listener) -> None:
+    proxy = HttpProxy("127.0.0.1", names={"web-01.inside": "127.0.0.1"}, login=Login("octopus", "marker"))
+    proxy.start()
+    try:
+        put = trial.database.put_proxy(
+            "Default", {"Name": "Zone A", "Host": proxy.host, "Port": proxy.port, "Username": "octopus", "Password": "marker"}
+        )
+        record = listening("web-01", tentacle.port)
+        record["Endpoint"] = {**record["Endpoint"], "Uri": f"https://web-01.inside:{tentacle.port}/", "ProxyId": put["Id"]}
+        trial.database.put_machine("Default", record)
+        client = client_of(trial)
+        spaces = client.spaces()
+        machines = client.machines(spaces[0])
+        assert machines[0].proxy_id == put["Id"]
+        assert client.proxies(spaces[0]) == [ProxyRecord(put["Id"], "Zone A", proxy.host, proxy.port, "octopus", True)]
+        (row,) = HealthCheck(client, time.monotonic, time.sleep, LIMITS).check(spaces, machines)
+        assert (row.healthy, proxy.asked_for("web-01.inside")) == (True, 1)
+    finally:
+        proxy.stop()
 
 
 def test_more_records_than_one_page_holds(trial: Trial) -> None:
