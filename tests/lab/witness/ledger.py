@@ -10,7 +10,9 @@ import enum
 from dataclasses import dataclass, field
 from typing import Any
 
-LONGEST_GAP = 1.0  # seconds without a sample, or two periods of who is sampled as seldom as that; also what an edge may be away without any order: less is the noise of sampling
+# Seconds without a sample, or two and a half periods of who is sampled as seldom as that; also what an edge may be away without any order: less
+# is the noise of sampling.
+LONGEST_GAP = 1.0
 AWAY_PER_RESTART = 5.0
 
 
@@ -107,7 +109,7 @@ class Ledger:
     def failures(self, now: float) -> list[str]:
         """What of this edge must fail the run, in words."""
         gap = self._gap(now)
-        longest = max(LONGEST_GAP, 2 * self.period)
+        longest = max(LONGEST_GAP, 2.5 * self.period)
         found = [] if gap <= longest else [f"was not looked at for {gap:.1f} s (allowed: {longest:g} s)"]
         if self.refused:
             found.append(f"was refused for {self.refused_seconds:.1f} s: {self.refused[0].detail}")
@@ -118,7 +120,7 @@ class Ledger:
         return found
 
     def _allowed(self, orders: int) -> float:
-        return AWAY_PER_RESTART * orders + self.back_off if orders else LONGEST_GAP
+        return AWAY_PER_RESTART * orders + self.back_off if orders else max(LONGEST_GAP, self.period)
 
     def report(self, now: float) -> dict[str, Any]:
         return {

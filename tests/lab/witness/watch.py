@@ -47,7 +47,7 @@ class Watch:
 
     def __init__(self, scene: Scene, folders: Folders, rate: float, patience: float = PATIENCE, back_off: float = 0.0) -> None:
         self._scene, self._folders, self._period, self._patience = scene, folders, 1.0 / rate, patience
-        self._back_off = back_off
+        self._polling, self._back_off = max(_POLLING_PERIOD, self._period), back_off
         self._loop, self._queues, self._processes = Loop(), Queues(), Processes(folders.units_state)
         self._began = time.monotonic()
         self._ended: float | None = None
@@ -70,7 +70,7 @@ class Watch:
             if edge.target is not None:
                 targets[edge.target].append(edge)
             else:
-                self._spread(position, _POLLING_PERIOD, lambda edge=edge: self._call(edge))  # type: ignore[misc]
+                self._spread(position, self._polling, lambda edge=edge: self._call(edge))  # type: ignore[misc]
         for position, (address, edges) in enumerate(targets.items()):
             self._spread(position, self._period, lambda address=address, edges=tuple(edges): self._round(address, edges))  # type: ignore[misc]
         self._publish()
@@ -164,7 +164,7 @@ class Watch:
     # -- polling Tentacles
 
     def _ledger(self, edge: Edge) -> Ledger:
-        return Ledger(self._period, self._began) if edge.target is not None else Ledger(_POLLING_PERIOD, self._began, self._back_off)
+        return Ledger(self._period, self._began) if edge.target is not None else Ledger(self._polling, self._began, self._back_off)
 
     def _call(self, edge: Edge) -> None:
         began = time.monotonic()
@@ -177,9 +177,9 @@ class Watch:
 
         def settle(answer: Answer) -> None:
             self._enter(edge, *self._judge_answer(edge, answer), began=began)
-            self._loop.at(max(time.monotonic(), began + _POLLING_PERIOD), lambda: self._call(edge))
+            self._loop.at(max(time.monotonic(), began + self._polling), lambda: self._call(edge))
 
-        self._queues.send(url, edge.subscription_id or "", _POLLING_PERIOD, answered)
+        self._queues.send(url, edge.subscription_id or "", self._polling, answered)
 
     def _judge_answer(self, edge: Edge, answer: Answer) -> tuple[Verdict, str]:
         """Not collected although both processes have long been up: one of them refuses, or sleeps off a refusal (measured-tentacle.md 14.1).
