@@ -89,9 +89,10 @@ static void watch(int descriptor, bool yes)
     {                                                                        \
         va_list optional;                                                    \
         va_start(optional, flags);                                           \
-        mode_t mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(optional, mode_t) : 0; \
+        bool makes = flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE;    \
+        mode_t mode = makes ? va_arg(optional, mode_t) : 0;                  \
         va_end(optional);                                                    \
-        bool counted = list >= 0 && (flags & (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC)); \
+        bool counted = list >= 0 && (makes || flags & (O_WRONLY | O_RDWR | O_TRUNC)); \
         if (counted)                                                         \
             before(#name, path);                                             \
         int descriptor = REAL(name)(__VA_ARGS__, mode);                      \
@@ -104,12 +105,14 @@ static void watch(int descriptor, bool yes)
 OPENED(open, (const char *path, int flags, ...), path, flags)
 OPENED(openat, (int folder, const char *path, int flags, ...), folder, path, flags)
 COUNTED(ssize_t, write, (int descriptor, const void *data, size_t size), (descriptor, data, size), is_watched(descriptor), "")
-COUNTED(ssize_t, pwrite, (int descriptor, const void *data, size_t size, off_t at), (descriptor, data, size, at), is_watched(descriptor), "")
+COUNTED(ssize_t, pwrite, (int descriptor, const void *data, size_t size, off_t at), (descriptor, data, size, at),
+        is_watched(descriptor), "")
 COUNTED(int, ftruncate, (int descriptor, off_t size), (descriptor, size), true, "")
 #ifdef __GLIBC__
 OPENED(open64, (const char *path, int flags, ...), path, flags)
 OPENED(openat64, (int folder, const char *path, int flags, ...), folder, path, flags)
-COUNTED(ssize_t, pwrite64, (int descriptor, const void *data, size_t size, off64_t at), (descriptor, data, size, at), is_watched(descriptor), "")
+COUNTED(ssize_t, pwrite64, (int descriptor, const void *data, size_t size, off64_t at), (descriptor, data, size, at),
+        is_watched(descriptor), "")
 COUNTED(int, ftruncate64, (int descriptor, off64_t size), (descriptor, size), true, "")
 #endif
 COUNTED(int, fsync, (int descriptor), (descriptor), true, "")
@@ -118,7 +121,8 @@ COUNTED(int, fchmod, (int descriptor, mode_t mode), (descriptor, mode), true, ""
 COUNTED(int, chmod, (const char *path, mode_t mode), (path, mode), true, path)
 COUNTED(int, fchown, (int descriptor, uid_t user, gid_t group), (descriptor, user, group), true, "")
 COUNTED(int, chown, (const char *path, uid_t user, gid_t group), (path, user, group), true, path)
-COUNTED(int, fsetxattr, (int descriptor, const char *name, const void *value, size_t size, int flags), (descriptor, name, value, size, flags), true, name)
+COUNTED(int, fsetxattr, (int descriptor, const char *name, const void *value, size_t size, int flags),
+        (descriptor, name, value, size, flags), true, name)
 COUNTED(int, rename, (const char *from, const char *path), (from, path), true, path)
 COUNTED(int, renameat, (int old, const char *from, int new, const char *path), (old, from, new, path), true, path)
 COUNTED(int, link, (const char *from, const char *path), (from, path), true, path)

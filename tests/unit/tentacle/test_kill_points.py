@@ -21,7 +21,7 @@ from unit.tentacle.doubles import FOREIGN, NEW, OLD, trust_json
 from unit.tentacle.installed import Hand, Installed
 
 THEIRS = "7E1CC0DE" * 5  # what the vendor's tool adds once we are dead
-OWNER = 65534 if os.geteuid() == 0 else os.geteuid()  # of the configuration: another account than ours where we may give it away
+OWNER = (65534, 65534) if os.geteuid() == 0 else (os.geteuid(), os.getegid())  # another account than ours where we may give files away
 UNDISTURBED = 0
 
 # What the library must have seen of a write; where it sees less, it proves nothing. The order is that of measured-tentacle.md 14.10.
@@ -68,7 +68,7 @@ def install(tmp_path: Path) -> Callable[..., Installed]:
 
     def fresh(**options: bool | str) -> Installed:
         installed = Installed(tmp_path / str(len(list(tmp_path.iterdir()))), **options)  # type: ignore[arg-type]
-        os.chown(installed.path, OWNER, OWNER)
+        os.chown(installed.path, *OWNER)
         installed.path.chmod(0o640)
         folder = Path(installed.ours.copies or installed.path.parent)
         folder.mkdir(exist_ok=True)
@@ -125,12 +125,12 @@ def look_at_what_is_left(installed: Installed, where: str, expected: bytes) -> N
     """The links, the owner and the mode; both locks; the files that hold the key."""
     assert installed.named.is_symlink() == (installed.named != installed.path), where
     found = installed.path.stat()
-    assert (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (0o640, OWNER, OWNER), where
+    assert (stat.S_IMODE(found.st_mode), (found.st_uid, found.st_gid)) == (0o640, OWNER), where
     with installed.ours.host.exclusively(str(installed.path), wait=0), installed.path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     for left in installed.left_over():
         # Private from its first byte; the moment before it takes the place of the configuration, it is as private as that.
-        dressed = left.stat().st_uid == OWNER and left.read_bytes() == with_pins(expected, OLD, FOREIGN, NEW)
+        dressed = left.stat().st_uid == OWNER[0] and left.read_bytes() == with_pins(expected, OLD, FOREIGN, NEW)
         assert stat.S_IMODE(left.stat().st_mode) in ({0o600, 0o640} if dressed else {0o600}), where
 
 
