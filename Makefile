@@ -19,13 +19,14 @@ RUN := env -u PYTHONUNBUFFERED -u PYTHONDONTWRITEBYTECODE PATH=$(BIN):$$PATH ANS
 .PHONY: demo test bench proof lint sanity clean venv
 venv: $(VENV)/.ready
 
-$(VENV)/.ready: tests/requirements.txt
+$(VENV)/.ready: tests/requirements.txt tests/tools/windows_collection.py
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later was not found. Install it, or name it: make PYTHON=/path/to/python3 $(MAKECMDGOALS)"; exit 1; }
 	@echo "Making the virtual environment $(VENV) (once) ..."
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip --quiet --disable-pip-version-check install -r tests/requirements.txt
 	@mkdir -p $(VENV)/collections/ansible_collections/octofleet
 	@ln -sfn $(CURDIR) $(VENV)/collections/ansible_collections/octofleet/octopus
+	@$(BIN)/python tests/tools/windows_collection.py $(VENV)/collections
 	@touch $@
 
 demo: $(VENV)/.ready
