@@ -20,7 +20,7 @@ from typing import Any
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import configuration, trust
 from ansible_collections.octofleet.octopus.plugins.plugin_utils import _windows, _windows_scripts
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._windows_task import Mode, run
-from unit.tentacle.doubles import CERTIFICATE, HandClock, document, start_up, trust_json
+from unit.tentacle.doubles import CERTIFICATE, HandClock, Poll, document, meetings, start_up, trust_json
 
 SCRIPTS = {getattr(_windows_scripts, name): name for name in ("LOOK", "SERVED", "ORDER", "REPLACE", "COPY", "REMOVE")}
 READS = ("LOOK", "SERVED")
@@ -60,6 +60,7 @@ class Tentacle:
         self.serves = CERTIFICATE
         self.pid = 0
         self.says_pins = True
+        self.servers: dict[str, str] = {}  # by the address that is polled: the certificate that is presented there
         self.obeys: Callable[[str], str] = self.obey
         index = f'{{\r\n  "Name": "{name}",\r\n  "ConfigurationFilePath": "{self.path}"\r\n}}'.replace("\\", "\\\\")
         machine.put(f"{_windows.HOME}\\Tentacle\\Instances\\{name.lower()}.config", index.encode())
@@ -77,6 +78,16 @@ class Tentacle:
     def pins(self) -> list[str]:
         return [entry.thumbprint for entry in self.trust()]
 
+    def polls(self) -> list[Poll]:
+        return [Poll(str(entry.address), str(entry.subscription_id), entry.thumbprint) for entry in self.trust() if entry.style == "polling"]
+
+    def meet(self) -> None:
+        self.say(meetings(self.pid, self.polls(), self.servers))
+
+    def say(self, lines: bytes) -> None:
+        log = f"{self.folder}\\Logs\\OctopusTentacle.txt"
+        self.machine.put(log, self.machine.get(log) + lines.replace(b"\n", b"\r\n"))
+
     def start(self) -> None:
         machine = self.machine
         machine.time.time += 0.5
@@ -84,9 +95,7 @@ class Tentacle:
         machine.services[self.service].update(state="Running", pid=self.pid)
         machine.listeners.append((self.port, self.pid, "::"))
         machine.serving[self.port] = self.serves
-        log = f"{self.folder}\\Logs\\OctopusTentacle.txt"
-        said = start_up(self.pid, *self.pins()) if self.says_pins else b""
-        machine.put(log, machine.get(log) + said.replace(b"\n", b"\r\n"))
+        self.say(start_up(self.pid, *self.pins(), polls=self.polls()) if self.says_pins else b"")
 
     def stop(self) -> None:
         machine = self.machine

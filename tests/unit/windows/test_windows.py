@@ -492,6 +492,19 @@ def test_a_polling_tentacle_has_no_endpoint(machine: Windows) -> None:
     assert "SERVED" not in machine.calls
 
 
+def test_a_tentacle_that_polls_gets_both_pins(machine: Windows) -> None:
+    """A look for each question to its log, until it has met every Server that it polls (decisions 25)."""
+    tentacle = machine.add("Tentacle", trusted=f"[{POLLS}]")
+    machine.put(tentacle.path, machine.get(tentacle.path).replace(b"</octo", b'<set key="Tentacle.Services.NoListen">true</set></octo'))
+    tentacle.servers = {"https://server:10943/": OLD}
+    machine.time.then = [tentacle.meet]
+    row = machine.row("octo_trust", **PRESENT, twin_of=OLD)
+    assert row["ok"], row["reason"]
+    assert tentacle.pins() == [OLD, NEW]
+    assert [(poll["thumbprint"], poll["seen"]) for poll in row["polls"]] == [(OLD, ["started", "identified"]), (NEW, ["started", "armed"])]
+    assert machine.calls == ["LOOK", "LOOK", "COPY", "REPLACE", "ORDER", "LOOK", "LOOK"]
+
+
 def test_a_node_of_a_server(machine: Windows) -> None:
     machine.add("Tentacle", OLD)
     server = "C:\\Octopus.Server.exe"
