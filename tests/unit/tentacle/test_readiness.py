@@ -57,6 +57,7 @@ def test_a_whole_row(world: World) -> None:
         },
         "restart_pending": "no",
         "pins_in_process": [OLD, FOREIGN.lower()],
+        "polls": [],
         "ready": {"ok": True, "reasons": []},
     }
     assert not world.host.orders
