@@ -566,3 +566,15 @@ def test_only_texts_that_look_run_in_check_mode() -> None:
     """win_powershell skips a text without SupportsShouldProcess then."""
     for name in ("LOOK", "SERVED", "ORDER", "REPLACE", "COPY", "REMOVE"):
         assert getattr(_windows_scripts, name).startswith("[CmdletBinding(SupportsShouldProcess = $true)]") == (name in READS), name
+
+
+@pytest.mark.parametrize("name", ["LOOK", "SERVED", "ORDER", "REPLACE", "COPY", "REMOVE"])
+def test_no_text_overwrites_what_it_was_given(name: str) -> None:
+    """Names of variables ignore case, so that a local one may be a parameter by accident; and every bracket has its partner."""
+    text = getattr(_windows_scripts, name)
+    assigned = {found.lower() for found in re.findall(r"(?:foreach \()?\$(\w+)(?: in | \+?= )", text[text.index("\n)\n") :])}
+    shared = {"index", "files", "folders", "services", "logfolders", "logs", "known", "sha256", "suffix", "verb", "address", "port", "seconds"}
+    assert assigned & shared == set()
+    assert {"seen", "answer", "folder"} <= assigned
+    bare = re.sub(r"'[^'\n]*'|\"[^\"\n]*\"|#[^\n]*", "", text)
+    assert [bare.count(one) for one in "({["] == [bare.count(one) for one in ")}]"]
