@@ -58,8 +58,8 @@ def run(collections: Path, tests: Iterable[str]) -> Ran:
 
 @pytest.fixture
 def collections(tmp_path: Path) -> Path:
-    """A copy of the plugins. What Python has compiled of them goes along, and is used for every file that stays as it is."""
-    shutil.copytree(ROOT / "plugins", tmp_path / PLUGINS)
+    """A copy of the plugins. What Python has compiled of them goes along, but for what it writes just now, and serves every file that stays as it is."""
+    shutil.copytree(ROOT / "plugins", tmp_path / PLUGINS, ignore=shutil.ignore_patterns("*.pyc.*"))
     return tmp_path
 
 
