@@ -10,13 +10,15 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import endpoint, probe
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import endpoint
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.options import CONTROLLER
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus import health
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.client import OctopusClient, choose_spaces
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.health import HealthCheck, HealthRow, Limits, TaskEnd
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._action import OctoAction
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._api import API_ARGUMENTS, client_from
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._options import options_of
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._vantage import sweep_from
 
 DEFAULTS = Limits()
 ARGUMENTS: dict[str, Any] = {
@@ -24,6 +26,7 @@ ARGUMENTS: dict[str, Any] = {
     "spaces": {"type": "list", "elements": "str"},
     "machines": {"type": "list", "elements": "str"},
     "nodes": {"type": "list", "elements": "str", "default": []},
+    "vantage": {"type": "str", "default": CONTROLLER},
     "machine_timeout": {"type": "int", "default": int(DEFAULTS.machine_timeout)},
     "poll_interval": {"type": "float", "default": DEFAULTS.poll},
     "batch_size": {"type": "int", "default": DEFAULTS.batch},
@@ -36,7 +39,7 @@ MESSAGES_SHOWN = 20
 class ActionModule(OctoAction):
     _supports_async = False
 
-    def act(self, task_vars: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002  # nothing of the host is needed
+    def act(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         params = options_of(self, ARGUMENTS)
         client = client_from(params)
         spaces = choose_spaces(client.spaces(), params["spaces"])
@@ -49,9 +52,8 @@ class ActionModule(OctoAction):
             batch=max(1, params["batch_size"]),
             attempts=max(1, params["attempts"]),
         )
-        presented = (
-            sorted({sight.thumbprint or "" for sight in probe.sweep([endpoint.parse(place) for place in params["nodes"]])}) if machines else []
-        )
+        sweep = sweep_from(self, params["vantage"], task_vars)
+        presented = sorted({sight.thumbprint or "" for sight in sweep([endpoint.parse(place) for place in params["nodes"]])}) if machines else []
         check = HealthCheck(client, time.monotonic, time.sleep, limits)
         return {**_result_of(check.check(spaces, machines), check.tasks, client, params["fail"]), "presented": presented}
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from ansible.utils.display import Display
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.options import CONTROLLER
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import report, words
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.pace import away_of, stop_time
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
@@ -26,6 +27,7 @@ from ansible_collections.octofleet.octopus.plugins.plugin_utils._keys import key
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._options import options_of
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._secret_call import SecretCalls
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._survey import Asked, Inventory, Survey
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._vantage import sweep_from
 
 ARGUMENTS: dict[str, Any] = {
     **API_ARGUMENTS,
@@ -53,6 +55,8 @@ ARGUMENTS: dict[str, Any] = {
     "polling_waves": {"type": "list", "elements": "raw", "default": [2, "100%"]},
     "polling_gap": {"type": "float", "default": 120.0},
     "polling_nudge": {"type": "bool", "default": False},
+    "probe_from": {"type": "str", "default": CONTROLLER},
+    "proxies": {"type": "dict", "default": {}, "no_log": True},
     "report": {"type": "path"},
 }
 display = Display()
@@ -85,6 +89,7 @@ class ActionModule(SecretCalls, OctoAction):
             self._keys(params, task_vars),
             Secret(params["backup_password"]) if params["backup_password"] else None,
             reads_database=commit,
+            sweep=sweep_from(self, params["probe_from"], task_vars),
         )
         return Gates(survey, _frame(params, commit, inventory, task_vars)).judge(params["step"])
 
@@ -166,6 +171,7 @@ def _asked(params: Mapping[str, Any], task_vars: Mapping[str, Any]) -> Asked:
         away=away_of(params["away_at_most"]),
         limit=task_vars.get("ansible_limit"),
         polling=params["polling"],
+        proxies=params["proxies"],
     )
 
 

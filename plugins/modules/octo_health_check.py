@@ -34,6 +34,10 @@ options:
     type: list
     elements: str
     default: []
+  vantage:
+    description: From where O(nodes) are looked at, V(controller) or an inventory host, see O(octofleet.octopus.octo_probe#module:vantage).
+    type: str
+    default: controller
   machine_timeout:
     description:
       - For how many seconds the Server waits for one machine. A polling Tentacle may take two minutes to call again after a restart of the Server.

@@ -33,6 +33,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import EdgeFacts, Facts, NodeFacts, OtherServer, PolicyFacts
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.pace import Away
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._vantage import Sweep, ways
 
 # Registered by the role's tasks; the latest visit of a host is the one that counts.
 ACTS = ("octopus_backup", "octopus_staged", "octopus_activation", "octopus_restart")
@@ -89,13 +90,24 @@ class Asked:
     away: Away
     limit: str | None
     polling: str = OVERLAP
+    proxies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
 
 class Survey:
-    """One look at everything. ``keys`` is the first Server node; ``password`` opens its store, and without it no key is used."""
+    """One look at everything. ``keys`` is the first Server node; ``password`` opens its store, and without it no key is used.
+
+    ``sweep`` makes the connections to Tentacles and nodes, from wherever it does.
+    """
 
     def __init__(
-        self, client: OctopusClient, inventory: Inventory, asked: Asked, keys: Keys | None, password: Secret | None, reads_database: bool
+        self,
+        client: OctopusClient,
+        inventory: Inventory,
+        asked: Asked,
+        keys: Keys | None,
+        password: Secret | None,
+        reads_database: bool,
+        sweep: Sweep | None = None,
     ) -> None:
         self._client = client
         self._inventory = inventory
@@ -103,6 +115,7 @@ class Survey:
         self._keys = keys
         self._password = password
         self._reads_database = reads_database
+        self._sweep = sweep or probe.sweep
 
     # -- the Server
 
@@ -123,7 +136,7 @@ class Survey:
             named = dict.fromkeys(named, listed[0])
         places = {name or host: self._inventory.node_endpoint(host) for host, name in named.items()}
         at = time.monotonic()
-        sights = probe.sweep([endpoints.parse(place, name) for name, place in places.items()])
+        sights = self._sweep([endpoints.parse(place, name) for name, place in places.items()])
         presented = {sight.endpoint.name: sight.thumbprint for sight in sights}
         return tuple(
             NodeFacts(name, presented.get(name), places.get(name), name in listed, name in places, None, at)
@@ -204,15 +217,32 @@ class Survey:
         callers = [probe.presenting(name, self.identities[pin]) for name, pin in (("new", new), ("old", old)) if pin and pin in self.identities]
         if self.database == {new}:
             callers.reverse()  # the one that is accepted in any case goes last, as the control (decisions 14)
-        places = self._roster_on_record.endpoints()
+        places = [endpoints.parse(place, place)._replace(proxy=self._ways.get(place)) for place in self._to_probe]
         if callers:
             callers = [probe.at_random(), probe.without_certificate(), *callers]
         at = time.monotonic()
-        sights = probe.sweep([endpoints.parse(place, place) for place in places], callers)
+        sights = self._sweep(places, callers)
         return at, [
             {"endpoint": sight.endpoint.name, "identity": sight.identity, "verdict": sight.verdict, "thumbprint": sight.thumbprint}
             for sight in sights
         ]
+
+    @property
+    def _to_probe(self) -> list[str]:
+        edges = self._roster_on_record.edges
+        unreached = {edge.endpoint for edge in edges if self._by_log(edge)}
+        return [place for place in self._roster_on_record.endpoints() if place not in unreached]
+
+    @cached_property
+    def _ways(self) -> dict[str, endpoints.Proxy]:
+        return ways(self._client, self.spaces, self.machines, self._asked.proxies)
+
+    def _by_log(self, edge: fleet.Edge) -> bool:
+        """Whether the inventory says that nothing reaches this listening Tentacle (decisions 24)."""
+        proof = self._inventory.of(edge.host, "octopus_proof") or "wire"
+        if proof not in ("wire", "log"):
+            raise OctoError(f"octopus_proof of {edge.host} is {proof!r}; it is wire or log.")
+        return proof == "log" and edge.style == fleet.LISTENING
 
     @cached_property
     def roster(self) -> Roster:
@@ -243,7 +273,8 @@ class Survey:
             db=self.database,
             nodes=self.nodes,
             edges=tuple(
-                EdgeFacts(edge, seen[edge.name], next((busy[one.id] for one in edge.records if one.id in busy), None)) for edge in self.roster.edges
+                EdgeFacts(edge, seen[edge.name], next((busy[one.id] for one in edge.records if one.id in busy), None), self._by_log(edge))
+                for edge in self.roster.edges
             ),
             now=time.monotonic(),
             hosts=frozenset(self._inventory.tentacles),
@@ -279,7 +310,7 @@ class Survey:
 
     def later(self) -> Survey:
         """Another look, of which nothing is read yet; what was taken from the store and the database stays, as a wait changes neither."""
-        again = Survey(self._client, self._inventory, self._asked, self._keys, self._password, self._reads_database)
+        again = Survey(self._client, self._inventory, self._asked, self._keys, self._password, self._reads_database, self._sweep)
         for name in ("_kept", "identities", "database", "choice"):
             again.__dict__[name] = getattr(self, name)
         return again
@@ -341,7 +372,7 @@ class Survey:
     def _other(self, name: str, where: str) -> OtherServer:
         if _thumbprint.is_canonical(where.upper()):
             return OtherServer(name, where.upper())
-        return OtherServer(f"{name} ({where})", probe.sweep([endpoints.parse(where, name)])[0].thumbprint)
+        return OtherServer(f"{name} ({where})", self._sweep([endpoints.parse(where, name)])[0].thumbprint)
 
     def _earlier(self, key: str) -> Any:
         return self._earlier_result("octopus_gate").get(key)

@@ -39,6 +39,11 @@ class EdgeFacts:
     edge: Edge
     evidence: Evidence = field(default_factory=Evidence)
     busy: Optional[str] = None  # id of the task that runs on it
+    by_log: bool = False  # octopus_proof=log: nothing of ours reaches it, so it is not probed
+
+    @property
+    def proved_by_log(self) -> bool:
+        return self.by_log or self.edge.style == POLLING
 
     @property
     def name(self) -> str:
@@ -127,13 +132,23 @@ class Facts:
         return bool(places) and all(pin in pins for pins in places.values())
 
     def proof(self, edge: EdgeFacts, pin: str) -> Optional[str]:
-        """Whether the running process accepts ``pin``: by the wire, for a polling Tentacle by its log (decision 25); None: no evidence."""
+        """Whether the running process accepts ``pin``: by the wire, or by the log (decisions 24 and 25); None: no evidence."""
+        if edge.by_log:
+            return self._started_with(edge, pin)
         if edge.edge.style != POLLING:
             return self.on_wire(edge, pin)
         if self._answered(edge, pin):
             return ACCEPTED
         verdicts = {self._polled(edge, place, pins, pin) for place, pins in self._places(edge).items()}
         return REFUSED if REFUSED in verdicts else ACCEPTED if verdicts == {ACCEPTED} else None
+
+    @staticmethod
+    def _started_with(edge: EdgeFacts, pin: str) -> Optional[str]:
+        """By what the running process named in its start-up lines, if those are what the disk has."""
+        process = edge.evidence.process
+        if process is None or process.pins is None or process.restart_pending != "no":
+            return None
+        return ACCEPTED if pin in process.pins else REFUSED
 
     def _answered(self, edge: EdgeFacts, pin: str) -> bool:
         """Whether the Server has reached the Tentacle since its last visit, while every node presented ``pin`` and nothing else."""
@@ -170,6 +185,8 @@ class Facts:
     def log_of(self, edge: EdgeFacts, pin: str) -> str:
         """What the log says of ``pin``, for a person."""
         process = edge.evidence.process
+        if edge.by_log:
+            return "nothing" if process is None or process.pins is None else "started" if pin in process.pins else "started without it"
         places = self._places(edge)
         words = (sorted(process.seen_of(place, edge.edge.subscription).get(pin, frozenset())) if process else [] for place in sorted(places))
         return "; ".join(f"{place}: {', '.join(seen) or 'nothing'}" for place, seen in zip(sorted(places), words)) or "nothing"

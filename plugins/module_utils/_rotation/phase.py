@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Dict, List, Tuple
 
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import POLLING
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import ACCEPTED, HEALTHY, REFUSED
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import (
     Contract,
@@ -75,7 +74,7 @@ def _is_presented(facts: Facts, pin: str) -> bool:
 
 def _dual(facts: Facts, edge: EdgeFacts) -> str:
     wire = edge.evidence.wire
-    if edge.edge.style == POLLING and {facts.proof(edge, pin) for pin in (facts.old, facts.new or "")} == {ACCEPTED}:
+    if edge.proved_by_log and {facts.proof(edge, pin) for pin in (facts.old, facts.new or "")} == {ACCEPTED}:
         return _proven(facts, edge)
     if wire is None or wire.new is None or not wire.reached:
         return DUAL if _is_current(edge) else STAGED

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, Dict, Optional, Sequence
 
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import POLLING
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import ACCEPTED, Process, Wire
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import phase
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import EdgeFacts, Facts, Verdict
@@ -62,7 +61,7 @@ def counts(facts: Facts) -> Dict[str, int]:
 
 def proofs(facts: Facts) -> Dict[str, int]:
     """Tentacles by the kind of proof that they trust the new certificate (decision 24)."""
-    kinds = ["none" if facts.proof(edge, facts.new or "") != ACCEPTED else "log" if edge.edge.style == POLLING else "wire" for edge in facts.edges]
+    kinds = ["none" if facts.proof(edge, facts.new or "") != ACCEPTED else "log" if edge.proved_by_log else "wire" for edge in facts.edges]
     return {kind: kinds.count(kind) for kind in ("wire", "log", "none") if kind in kinds}
 
 
@@ -80,7 +79,7 @@ def row(facts: Facts, edge: EdgeFacts) -> Dict[str, Any]:
         "means": phase.STATES[phase.state_of(facts, edge)],
         "disk": sorted(evidence.disk.pins()) if evidence.disk else None,
         "process": _process(evidence.process),
-        "log": facts.log_of(edge, facts.new or "") if edge.edge.style == POLLING else None,
+        "log": facts.log_of(edge, facts.new or "") if edge.proved_by_log else None,
         "proof": {"old": facts.proof(edge, facts.old), "new": facts.proof(edge, facts.new) if facts.new else None},
         "wire": _wire(evidence.wire, facts.now),
         "health": evidence.health.status if evidence.health else None,

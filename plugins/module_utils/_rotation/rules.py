@@ -119,9 +119,9 @@ def _not_to_be_left(facts: Facts, name: str, reason: str) -> Optional[str]:
         if facts.why_not(edge):
             continue
         wire = edge.evidence.wire
-        if edge.edge.style == POLLING and edge.evidence.process:
+        if edge.proved_by_log and edge.evidence.process:
             return f"its host answers, and {edge.name} runs there"
-        if edge.edge.style != POLLING and (wire is None or wire.reached):
+        if not edge.proved_by_log and (wire is None or wire.reached):
             return f"{edge.name} answers on the wire" if wire else f"nobody has probed {edge.name}"
         ill = [record for record in edge.edge.records if not record.is_disabled and record.health_status in HEALTHY]
         if ill:
@@ -329,7 +329,7 @@ def on_disk(facts: Facts, step: Step) -> Clause:
 
 
 def in_process(facts: Facts, step: Step) -> Clause:
-    """Each running Tentacle accepts it too, proved on the wire with the very key, a polling one by its log (I2: the part of memory; I4; M1, M7)."""
+    """Each running Tentacle accepts it too, proved on the wire with the very key, or by its log (I2: the part of memory; I4; M1, M7)."""
     return _trusts("in_process", facts, step, lambda edge, pin: facts.proof(edge, pin) == ACCEPTED)
 
 
@@ -440,7 +440,7 @@ def all_sources(facts: Facts, edge: EdgeFacts, pin: str) -> str:
     process = edge.evidence.process
     running = f"started {process.started_at or 'at an unknown time'}, restart pending: {process.restart_pending}" if process else "not seen"
     disk = {True: "trusted", False: "not trusted", None: "not readable" if edge.evidence.problem else "not read"}[facts.on_disk(edge, pin)]
-    if edge.edge.style == POLLING:
+    if edge.proved_by_log:
         return f"{_brief(pin)}: disk: {disk}; process: {running}; log: {facts.log_of(edge, pin)}"
     at = f" at {edge.edge.endpoint}" if edge.edge.endpoint else ""
     return f"{_brief(pin)}: disk: {disk}; process: {running}; wire{at}: {facts.on_wire(edge, pin) or 'not probed'}"
@@ -462,9 +462,16 @@ def remedy_for(facts: Facts, edge: EdgeFacts, pin: str) -> str:
             "Its log does not say that the running process expects that certificate: see that its service runs, that it reaches the Server's port for"
             " polling Tentacles, and that it logs at level Info; then run it again."
         )
+    if edge.by_log and facts.proof(edge, pin) is None:
+        return "Its log has no start-up lines of the running process, or they are not what its configuration says: restart its service, at log level Info."
     if facts.proof(edge, pin) == REFUSED:
         return "Its service did not restart. Restart it (octofleet.octopus.octo_service state=restarted_if_stale), then run it again."
-    return "Start its service and make its port reachable from the controller; then run it again."
+    if (facts.on_wire(edge, pin) or "").startswith("proxy_"):
+        return "The way through the proxy of its record is not open: see that its user and password are in octopus_proxies; then run it again."
+    return (
+        "Start its service and make its port reachable from where it is probed (octopus_probe_from), or have it proved by its log (octopus_proof);"
+        " then run it again."
+    )
 
 
 def _not_expandable(facts: Facts, edges: Iterable[EdgeFacts]) -> List[Fault]:

@@ -14,7 +14,7 @@ from typing import Counter as CounterType
 from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import LISTENING, POLLING
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import LISTENING
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import REPLACE, Blocker
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import phase
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import (
@@ -82,6 +82,7 @@ def plan_lines(facts: Facts, plan: Plan, estate: Estate, notes: Sequence[Blocker
     lines.append(_fleet_line(facts))
     lines += _ability_lines(facts)
     lines += [f"  . {note.name}: {note.code}: {note.seen}. {note.remedy}" for note in notes[:_MOST]]
+    lines += _proof_lines(facts)
     lines += _cost_lines(facts, plan)
     lines += [
         f"Warning: policy {one.name} in space {one.space} may upgrade Tentacles after a health check." for one in facts.policies if one.upgrades
@@ -118,6 +119,14 @@ def _ability_lines(facts: Facts) -> List[str]:
     for name, reason in facts.left_behind:
         lines.append(f'  ~ left behind: {name} (reason given: "{reason}"): will be cut off')
     return lines
+
+
+def _proof_lines(facts: Facts) -> List[str]:
+    names = [edge.name for edge in facts.roster if edge.by_log]
+    if not names:
+        return []
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return [f"  . {shown}: octopus_proof=log: not probed, but proved by what the running process logged at its start, and by health checks."]
 
 
 def _stuck(facts: Facts, edge: EdgeFacts) -> Iterable[Fault]:
@@ -355,7 +364,7 @@ def closing_lines(facts: Facts, foreign_pins: int) -> List[str]:
 
 
 def _kinds_of_proof(trusting: Sequence[EdgeFacts]) -> str:
-    by_log = sum(1 for edge in trusting if edge.edge.style == POLLING)
+    by_log = sum(1 for edge in trusting if edge.proved_by_log)
     on_wire = "on the wire (new accepted, random refused, none refused)"
     if not by_log:
         return on_wire
