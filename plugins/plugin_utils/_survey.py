@@ -239,6 +239,8 @@ class Survey:
 
     def _by_log(self, edge: fleet.Edge) -> bool:
         """Whether the inventory says that nothing reaches this listening Tentacle (decisions 24)."""
+        if not edge.host:  # on no host of the inventory
+            return False
         proof = self._inventory.of(edge.host, "octopus_proof") or "wire"
         if proof not in ("wire", "log"):
             raise OctoError(f"octopus_proof of {edge.host} is {proof!r}; it is wire or log.")
