@@ -24,6 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     up = verbs.add_parser("up", help="bring a fleet up; it goes with this command (Ctrl-C)")
     up.add_argument("--tentacles", type=int, default=2, help="listening ones (default: 2)")
     up.add_argument("--polling", type=int, default=0, help="polling ones (default: 0)")
+    up.add_argument("--windows", type=int, default=0, help="listening ones on hosts that play Windows (default: 0)")
     up.add_argument("--nodes", type=int, default=1, help="nodes of the Server (default: 1)")
     up.add_argument("--spaces", nargs="+", default=["Default"], help="spaces; records are put into them by turns")
     up.add_argument("--environments", nargs="+", default=["Production"])
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> int:
     if options.verb == "quirks":
         print("\n".join(f"{name:30} {sentence}" for name, sentence in KNOWN_QUIRKS.items()))
         return 0
-    given = ("tentacles", "polling", "nodes", "foreign", "container", "time_scale", "cli_cost", "root")
+    given = ("tentacles", "polling", "windows", "nodes", "foreign", "container", "time_scale", "cli_cost", "root")
     spec = FleetSpec(
         spaces=tuple(options.spaces),
         environments=tuple(options.environments),

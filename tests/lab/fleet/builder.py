@@ -41,6 +41,7 @@ from lab.fleet.witnessing import Witnessing, WitnessReport
 from lab.server.database import SUBJECT, Database
 from lab.server.tasks import RUNNING, Tasks
 from lab.tentacle.trust import TrustEntry
+from lab.windows import building as windows
 from lab.wire.certificates import make_certificate
 from lab.wire.proxy import HttpProxy
 from lab.wire.quirks import switched_off
@@ -149,6 +150,7 @@ class Fleet:
             servers.write_server(self.folders, server)
         self._write_tentacles()
         servers.write_records(self.folders, self.plan)
+        windows.write_machines(self.folders, self.plan.tentacles)
         self._describe_containers()
         self._start()
         self._start_proxies()
@@ -256,6 +258,7 @@ class Fleet:
             "ANSIBLE_INVENTORY": str(self.inventory),
             "ANSIBLE_LOCAL_TEMP": str(self.root / "tmp" / "controller"),
             "ANSIBLE_REMOTE_TEMP": str(self.root / "tmp" / "target"),
+            "ANSIBLE_CONNECTION_PLUGINS": str(windows.CONNECTIONS),
         }
         return {**os.environ, **more}
 
@@ -330,8 +333,12 @@ class Fleet:
 
     def run(self, argv: Sequence[str], host: str | None = None, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a program of the fleet as on one of its hosts."""
-        home = {HOME_VARIABLE: str(self.folders.host(host) / "etc" / "octopus")} if host is not None else {}
+        home = {HOME_VARIABLE: str(self._home(host))} if host is not None else {}
         return subprocess.run(list(argv), env={**self.env, **home, **more}, cwd="/", capture_output=True, text=True, check=False)
+
+    def _home(self, host: str) -> Path:
+        tentacle = any(each.host == host for each in self.tentacles)
+        return self.paths(host).machine_configuration_home if tentacle else self.folders.host(host) / "etc" / "octopus"
 
     def start_witness(self, rate: float = 5.0, back_off: float = 0.0) -> Witnessing:
         """It has looked at every edge when this returns. ``back_off``: what was announced for polling Tentacles after a node's restart."""

@@ -15,6 +15,7 @@ from lab.fleet.folders import Folders
 from lab.fleet.plan import MAIN, Node, Plan, Server, Tentacle
 from lab.fleet.servers import INSTANCE, database_file
 from lab.fleet.tentacles import Paths, paths_of
+from lab.windows import building as windows
 
 Document = dict[str, Any]
 _LONGEST_BACK_OFF = 120.0  # seconds of a polling Tentacle (halibut-wire.md)
@@ -43,7 +44,7 @@ def inventory(folders: Folders, plan: Plan, password: str, machine_id_file: str 
             },
             "children": {
                 "octopus_server": {"hosts": {node.host: _node_host(folders, node) for node in server.nodes}},
-                "octopus_tentacles": {"hosts": hosts, "vars": {"octopus_tentacle_executable": [str(folders.bin / "Tentacle")]}},
+                "octopus_tentacles": {"hosts": hosts},
             },
         }
     }
@@ -52,9 +53,13 @@ def inventory(folders: Folders, plan: Plan, password: str, machine_id_file: str 
 def _tentacle_host(folders: Folders, tentacle: Tentacle, machine_id_file: str | None) -> Document:
     paths = paths_of(folders, tentacle)
     unreachable = {"ansible_connection": "ssh", "ansible_ssh_executable": str(folders.bin / "unreachable-ssh")}
+    way = {} if tentacle.reachable else unreachable
+    if tentacle.windows:
+        return {"ansible_host": tentacle.address, **windows.variables(folders, tentacle.host), **way}
     return {
         "ansible_host": tentacle.address,
-        **({} if tentacle.reachable else unreachable),
+        **way,
+        "octopus_tentacle_executable": [str(folders.bin / "Tentacle")],
         "octopus_machine_configuration_home": str(paths.machine_configuration_home),
         "octopus_machine_id_file": machine_id_file or str(paths.machine_id),
     }

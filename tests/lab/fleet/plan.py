@@ -107,10 +107,13 @@ class Tentacle:
     extra_keys: dict[str, str] = field(default_factory=dict)
     proxy: str | None = None  # by its name; the record then has a name for the host that nobody else can resolve
     quirks: list[str] = field(default_factory=list)
+    windows: bool = False
 
     @property
     def unit(self) -> str:
-        return f"{self.instance}.service"
+        """Of the fleet's service manager. On Windows the instance may be called as on every other host."""
+        name = f"{self.host}-{self.instance}" if self.windows else self.instance
+        return f"{name.replace(' ', '-')}.service"
 
     @property
     def uri(self) -> str:
@@ -159,6 +162,8 @@ class Plan:
             plan.add_tentacle(f"web-{number + 1:02}")
         for number in range(spec.polling):
             plan.make_polling(plan.add_tentacle(f"poll-{number + 1:02}"))
+        for number in range(spec.windows):
+            plan.make_windows(plan.add_tentacle(f"win-{number + 1:02}"))
         listening = [tentacle for tentacle in plan.tentacles if not tentacle.polling]
         foreign = min(spec.foreign, len(listening))
         for number in range(foreign):
@@ -195,6 +200,11 @@ class Plan:
         if name not in self.proxies:
             self.proxies[name] = ProxyDetails(self.block.proxy(len(self.proxies)), self.block.port(PROXY), login)
         tentacle.proxy = name
+
+    def make_windows(self, tentacle: Tentacle) -> None:
+        """The default instance on the first of these hosts, and on the others one with a blank in its name, and so in its paths."""
+        first = not any(each.windows for each in self.tentacles)
+        tentacle.windows, tentacle.instance = True, "Tentacle" if first else f"Web Shop {tentacle.host}"
 
     def trust_foreign(self, tentacle: Tentacle) -> None:
         if all(server.name != FOREIGN for server in self.servers):

@@ -141,6 +141,10 @@ def _unknown_key(plan: Plan, host: str) -> None:
     plan.at(host).extra_keys["Octopus.Something.Unknown"] = "42"
 
 
+def _windows(plan: Plan, host: str) -> None:
+    plan.make_windows(plan.at(host))
+
+
 def _symlinked(plan: Plan, host: str) -> None:
     plan.at(host).symlinked = True
 
@@ -257,6 +261,7 @@ _QUIRKS: Mapping[str, tuple[str, Callable[[Plan, str], None]]] = {
     "duplicate_entry": ("Its pin of the Server stands there twice.", _duplicate_entry),
     "foreign_server": ("It trusts a second, foreign Server, too.", _foreign_server),
     "polling": ("It polls the Server instead of listening.", _polling),
+    "windows": ("It plays Windows: Ansible reaches it through the modules of ansible.windows only.", _windows),
     "websocket_entry": ("It has a WebSocket entry, too, which pins a web certificate.", _websocket_entry),
     "behind_proxy": ("Its record has a name that only an HTTP proxy can resolve, and names that proxy.", _behind("open", None)),
     "behind_guarded_proxy": ("The same, and the proxy wants a user and a password.", _behind("guarded", Login("octopus", "the proxy's password"))),

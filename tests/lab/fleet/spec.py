@@ -20,10 +20,11 @@ def _executable() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class FleetSpec:
-    """Hosts are called web-01, web-02, ... (listening) and poll-01, ... (polling); nodes are node-1, node-2, ..."""
+    """Hosts are called web-01, web-02, ... (listening), poll-01, ... (polling) and win-01, ... (listening, Windows); nodes are node-1, node-2, ..."""
 
     tentacles: int = 2
     polling: int = 0
+    windows: int = 0
     nodes: int = 1
     spaces: tuple[str, ...] = ("Default",)
     environments: tuple[str, ...] = ("Production",)

@@ -50,14 +50,16 @@ class Paths:
 
     host: Path
     instance: str
+    windows: bool = False
 
     @property
     def machine_configuration_home(self) -> Path:
-        return self.host / "etc" / "octopus"
+        return self.host / ("ProgramData/Octopus" if self.windows else "etc/octopus")
 
     @property
     def machine_id(self) -> Path:
-        return self.host / "etc" / "machine-id"
+        """Of a Windows, what the stand-ins have in the place of DPAPI."""
+        return self.machine_configuration_home.parent / "machine-id"
 
     @property
     def home(self) -> Path:
@@ -73,7 +75,7 @@ class Paths:
 
 
 def paths_of(folders: Folders, tentacle: Tentacle) -> Paths:
-    return Paths(folders.host(tentacle.host), tentacle.instance)
+    return Paths(folders.host(tentacle.host), tentacle.instance, tentacle.windows)
 
 
 def settings_of(folders: Folders, paths: Paths) -> Settings:
@@ -87,12 +89,12 @@ def configuration_of(folders: Folders, tentacle: Tentacle) -> TentacleConfigurat
     return TentacleConfiguration(str(paths.configuration), settings_of(folders, paths), os.geteuid())
 
 
-def prepare_host(host: Path) -> None:
+def prepare_host(host: Path, machine_id: Path | None = None) -> None:
     """What a machine has before anything is installed."""
-    machine_id = host / "etc" / "machine-id"
+    machine_id = machine_id or host / "etc" / "machine-id"
     if machine_id.exists():
         return
-    (host / "etc").mkdir(parents=True)
+    machine_id.parent.mkdir(parents=True)
     (host / "root").mkdir(mode=0o700)
     machine_id.write_text(f"{secrets.token_hex(16)}\n", encoding="ascii")
     machine_id.chmod(0o444)
@@ -101,7 +103,7 @@ def prepare_host(host: Path) -> None:
 def write_by_library(folders: Folders, plan: Plan, tentacle: Tentacle, keypair: Keypair) -> None:
     """What create-instance, import-certificate and configure leave, without their starts."""
     paths = paths_of(folders, tentacle)
-    prepare_host(paths.host)
+    prepare_host(paths.host, paths.machine_id)
     _make_home(paths, tentacle)
     _register(paths)
     tentacle.keypair = keypair
@@ -115,7 +117,7 @@ def write_by_library(folders: Folders, plan: Plan, tentacle: Tentacle, keypair: 
 def write_by_command(folders: Folders, plan: Plan, tentacle: Tentacle, environment: Mapping[str, str]) -> None:
     """By the executable in the fleet's bin folder; then the trust as planned, which no verb can write in every shape."""
     paths = paths_of(folders, tentacle)
-    prepare_host(paths.host)
+    prepare_host(paths.host, paths.machine_id)
     _make_home(paths, tentacle, empty=True)
     environment = {**environment, HOME_VARIABLE: str(paths.machine_configuration_home)}
 
@@ -165,7 +167,7 @@ def _register(paths: Paths) -> None:
     index = paths.machine_configuration_home / "Tentacle" / "Instances"
     index.mkdir(parents=True, exist_ok=True)
     entry = {"Name": paths.instance, "ConfigurationFilePath": str(paths.configuration)}
-    (index / f"{paths.instance.lower()}.config").write_text(json.dumps(entry, indent=2), encoding="utf-8")
+    (index / f"{paths.instance.lower().replace(' ', '-')}.config").write_text(json.dumps(entry, indent=2), encoding="utf-8")
 
 
 def _configure(configuration: TentacleConfiguration, plan: Plan, tentacle: Tentacle) -> None:
@@ -180,8 +182,8 @@ def _configure(configuration: TentacleConfiguration, plan: Plan, tentacle: Tenta
 
 def write_unit(folders: Folders, unit: str, program: Path, instance: str, environment: Mapping[str, str], description: str) -> None:
     """A unit as the vendor's `service --install` writes it, with the lab's environment in a drop-in."""
-    quoted = f'"{program}"' if " " in str(program) else str(program)
-    text = _UNIT.format(description=description, program=quoted, instance=instance)
+    quoted = [f'"{word}"' if " " in word else word for word in (str(program), instance)]
+    text = _UNIT.format(description=description, program=quoted[0], instance=quoted[1])
     (folders.units / unit).write_text(text, encoding="utf-8")
     drop_in = drop_in_folder(folders.units, unit)
     drop_in.mkdir()
