@@ -59,7 +59,7 @@ class Tentacle:
         host.sockets.append(("::", self.port, self.pid))
         self.world.serving[self.port] = self.serves
         if not self.log_level_hides_pins:
-            self.say(start_up(self.pid, *(entry.thumbprint for entry in self.trust()), polls=self.polls()))
+            self.say(start_up(self.pid, *self.pins(), polls=self.polls()))
             self.meet()
 
     @property
@@ -69,6 +69,9 @@ class Tentacle:
     def say(self, lines: bytes) -> None:
         files = self.world.host.files
         files[self.log] = files.get(self.log, b"") + lines
+
+    def pins(self) -> list[str]:
+        return [entry.thumbprint for entry in self.trust()]
 
     def polls(self) -> list[Poll]:
         return [Poll(str(entry.address), str(entry.subscription_id), entry.thumbprint) for entry in self.trust() if entry.style == "polling"]
