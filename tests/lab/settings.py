@@ -100,7 +100,7 @@ class Settings:
         source = Path(env["OCTOLAB_SETTINGS"]) if env.get("OCTOLAB_SETTINGS") else lab / "lab.json" if lab else None
         given = _read(source)
         configuration_home = env.get(_HOME_VARIABLE) or "/etc/octopus"
-        defaults = _fleet_defaults(lab) if lab else _host_defaults(env)
+        defaults = _fleet_defaults(lab, env.get("HOME", "")) if lab else _host_defaults(env)
 
         def path(name: str) -> Path:
             return Path(os.path.normpath(str(given.get(name, defaults[name])).replace(_PLACEHOLDER, configuration_home)))
@@ -142,10 +142,11 @@ def _read(source: Path | None) -> dict[str, object]:
     return loaded
 
 
-def _fleet_defaults(lab: Path) -> dict[str, str]:
+def _fleet_defaults(lab: Path, home: str) -> dict[str, str]:
     return {
         "machine_id_file": f"{_PLACEHOLDER}/../machine-id",
-        "home": f"{_PLACEHOLDER}/../../root",
+        # Who acts on a fleet has a home of his own, which is no home on any of its hosts.
+        "home": home if Path(home).is_relative_to(lab) else f"{_PLACEHOLDER}/../../root",
         # A fleet never touches the real /etc/octopus, where the vendor keeps this file whatever the variable says.
         "machine_key_file": f"{_PLACEHOLDER}/machinekey",
         "unit_dir": str(lab / "units"),

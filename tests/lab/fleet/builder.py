@@ -198,11 +198,14 @@ class Fleet:
                 tentacles.write_by_command(self.folders, self.plan, tentacle, self.env)
             elif keypair is not None:
                 tentacles.write_by_library(self.folders, self.plan, tentacle, keypair)
-            home = tentacles.paths_of(self.folders, tentacle).machine_configuration_home
-            environment = {HOME_VARIABLE: str(home), **({"HOME": str(Path.home())} if self.spec.executable else {})}
+            paths = tentacles.paths_of(self.folders, tentacle)
+            home = Path.home() if self.spec.executable else paths.home_of_account if tentacle.account else paths.home_of_root
+            environment = {HOME_VARIABLE: str(paths.machine_configuration_home), "HOME": str(home)}
             tentacles.write_unit(
                 self.folders, tentacle.unit, self.folders.bin / "Tentacle", tentacle.instance, environment, "Tentacle deployment agent"
             )
+            if tentacle.account:
+                tentacles.name_account(self.folders, tentacle.unit)
 
     def _describe_containers(self) -> None:
         for node in self.plan.server(MAIN).nodes:

@@ -100,10 +100,13 @@ class Tentacle:
     recorded: bool = True
     record: dict[str, Any] = field(default_factory=dict)  # laid over the record
     more_spaces: list[str] = field(default_factory=list)
+    more_kinds: list[str] = field(default_factory=list)  # it has a record of these kinds, too
+    environment: str | None = None  # of its record; None: the first
     runs: bool = True
     in_inventory: bool = True
     reachable: bool = True  # for Ansible
     symlinked: bool = False
+    account: bool = False  # its unit names the account that it runs as, which has a home of its own
     extra_keys: dict[str, str] = field(default_factory=dict)
     proxy: str | None = None  # by its name; the record then has a name for the host that nobody else can resolve
     quirks: list[str] = field(default_factory=list)
@@ -118,7 +121,11 @@ class Tentacle:
     @property
     def uri(self) -> str:
         """As the Server's record has it."""
-        subscription = next((trust.subscription_id for trust in self.trust if trust.pins(MAIN) and trust.subscription_id), None)
+        return self.uri_at(MAIN)
+
+    def uri_at(self, server: str) -> str:
+        """As a Server's record has it."""
+        subscription = next((trust.subscription_id for trust in self.trust if trust.pins(server) and trust.subscription_id), None)
         return subscription or f"https://{self.inside if self.proxy else self.address}:{self.port}/"
 
     @property
@@ -191,10 +198,8 @@ class Plan:
         return tentacle
 
     def make_polling(self, tentacle: Tentacle) -> None:
-        """One entry for each node, one subscription (octopus-server.md 2.5)."""
-        subscription = f"poll://{''.join(secrets.choice('bcdefghjkmnpqrstvwxyz23456789') for _each in range(20))}/"
         tentacle.polling = True
-        tentacle.trust = [Trust(style=Style.TentacleActive, address=node.comms, subscription_id=subscription) for node in self.servers[0].nodes]
+        tentacle.trust = self._polling(MAIN)
 
     def put_behind(self, tentacle: Tentacle, name: str, login: Login | None) -> None:
         if name not in self.proxies:
@@ -206,10 +211,15 @@ class Plan:
         first = not any(each.windows for each in self.tentacles)
         tentacle.windows, tentacle.instance = True, "Tentacle" if first else f"Web Shop {tentacle.host}"
 
-    def trust_foreign(self, tentacle: Tentacle) -> None:
+    def trust_foreign(self, tentacle: Tentacle, polling: bool = False) -> None:
         if all(server.name != FOREIGN for server in self.servers):
             self.servers.append(_server(self.spec, self.block, FOREIGN, 100))
-        tentacle.trust.append(Trust(FOREIGN))
+        tentacle.trust += self._polling(FOREIGN) if polling else [Trust(FOREIGN)]
+
+    def _polling(self, server: str) -> list[Trust]:
+        """One entry for each node, one subscription (octopus-server.md 2.5)."""
+        subscription = f"poll://{''.join(secrets.choice('bcdefghjkmnpqrstvwxyz23456789') for _each in range(20))}/"
+        return [Trust(server, Style.TentacleActive, node.comms, subscription) for node in self.server(server).nodes]
 
 
 def _server(spec: FleetSpec, block: Block, name: str, first_address: int) -> Server:

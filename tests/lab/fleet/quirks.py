@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lab.fleet.plan import MAIN, Plan, Trust
+from lab.fleet.plan import MAIN, Plan, Tentacle, Trust
 from lab.fleet.tentacles import configuration_of, paths_of, settings_of
 from lab.server.database import Database
 from lab.server.tasks import Tasks
@@ -107,6 +107,10 @@ def _foreign_server(plan: Plan, host: str) -> None:
     plan.trust_foreign(plan.at(host))
 
 
+def _foreign_polling(plan: Plan, host: str) -> None:
+    plan.trust_foreign(plan.at(host), polling=True)
+
+
 def _polling(plan: Plan, host: str) -> None:
     plan.make_polling(plan.at(host))
 
@@ -154,8 +158,29 @@ def _non_default_port(plan: Plan, host: str) -> None:
 
 
 def _second_instance(plan: Plan, host: str) -> None:
+    _further(plan, host, "Second")
+
+
+def _polling_instance(plan: Plan, host: str) -> None:
+    plan.make_polling(_further(plan, host, "Polling"))
+
+
+def _foreign_instance(plan: Plan, host: str) -> None:
+    stranger = _further(plan, host, "Foreign")
+    stranger.trust = []
+    plan.trust_foreign(stranger)
+
+
+def _further(plan: Plan, host: str, kind: str) -> Tentacle:
     first = plan.at(host)
-    plan.tentacles.append(replace(first, instance=f"Second-{host}", port=first.port + 1, trust=list(first.trust), quirks=[]))
+    port = max(tentacle.port for tentacle in plan.tentacles if tentacle.host == host) + 1
+    own = {"trust": list(first.trust), "record": dict(first.record), "more_spaces": [], "more_kinds": [], "quirks": []}
+    plan.tentacles.append(replace(first, instance=f"{kind}-{host}", port=port, **own))  # type: ignore[arg-type]
+    return plan.tentacles[-1]
+
+
+def _own_account(plan: Plan, host: str) -> None:
+    plan.at(host).account = True
 
 
 def _stopped_service(plan: Plan, host: str) -> None:
@@ -219,6 +244,18 @@ def _worker(plan: Plan, host: str) -> None:
     plan.at(host).kind = "Workers"
 
 
+def _worker_too(plan: Plan, host: str) -> None:
+    plan.at(host).more_kinds.append("Workers")
+
+
+def _last_environment(plan: Plan, host: str) -> None:
+    plan.at(host).environment = plan.spec.environments[-1]
+
+
+def _other_role(plan: Plan, host: str) -> None:
+    plan.at(host).record["Roles"] = ["database"]
+
+
 def _two_names(plan: Plan, host: str) -> None:
     plan.aliases[f"{host}-alias"] = plan.at(host).host
 
@@ -260,6 +297,7 @@ _QUIRKS: Mapping[str, tuple[str, Callable[[Plan, str], None]]] = {
     "lower_case_pin": ("Its pin of the Server is spelled in lower case.", _lower_case_pin),
     "duplicate_entry": ("Its pin of the Server stands there twice.", _duplicate_entry),
     "foreign_server": ("It trusts a second, foreign Server, too.", _foreign_server),
+    "foreign_polling": ("It polls a second, foreign Server, too.", _foreign_polling),
     "polling": ("It polls the Server instead of listening.", _polling),
     "windows": ("It plays Windows: Ansible reaches it through the modules of ansible.windows only.", _windows),
     "websocket_entry": ("It has a WebSocket entry, too, which pins a web certificate.", _websocket_entry),
@@ -271,6 +309,9 @@ _QUIRKS: Mapping[str, tuple[str, Callable[[Plan, str], None]]] = {
     "symlinked_configuration": ("Its configuration is a symbolic link.", _symlinked),
     "non_default_port": ("It listens on another port.", _non_default_port),
     "second_instance": ("A second instance runs on the host.", _second_instance),
+    "polling_instance": ("A further instance on the host polls the Server.", _polling_instance),
+    "foreign_instance": ("A further instance on the host serves a foreign Server only.", _foreign_instance),
+    "own_account": ("Its unit names the account that it runs as, whose home holds its certificate store.", _own_account),
     "stopped_service": ("Its service is stopped, and its record says Unavailable.", _stopped_service),
     "restart_without_effect": ("The service manager says that it restarted, but the old process goes on.", _restart_without_effect),
     "restart_pending": ("Its configuration has changed since its process started.", _restart_pending),
@@ -281,6 +322,9 @@ _QUIRKS: Mapping[str, tuple[str, Callable[[Plan, str], None]]] = {
     "hidden_space_record": ("Its record is in a space that the API key does not see.", _hidden_space_record),
     "second_record": ("It has a record in a second space, too.", _second_record),
     "worker": ("Its record is a worker's.", _worker),
+    "worker_too": ("It has a worker's record, too.", _worker_too),
+    "last_environment": ("Its record is in the last environment.", _last_environment),
+    "other_role": ("Its record has the role of a database, not that of a web server.", _other_role),
     "two_names": ("The inventory has the machine under a second name, too.", _two_names),
     "unreachable_host": ("Ansible does not reach the host; the Server does.", _unreachable_host),
     "busy": ("A deployment is running on it.", _busy),

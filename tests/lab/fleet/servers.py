@@ -67,12 +67,18 @@ def write_records(folders: Folders, plan: Plan) -> None:
             if not tentacle.trusts(server.name) or not (tentacle.recorded or server.name != MAIN):
                 continue
             wishes = {**tentacle.record, **_policy(database, plan, tentacle)} if server.name == MAIN else {}
-            for space in (tentacle.space, *tentacle.more_spaces) if server.name == MAIN else ("Default",):
-                _put(database, tentacle.kind, space, {**_record(database, space, tentacle, proxies), **wishes})
+            for kind, space in _places(tentacle) if server.name == MAIN else [(tentacle.kind, "Default")]:
+                _put(database, kind, space, {**_record(database, space, tentacle, server.name, proxies), **wishes})
         if server.name == MAIN:
             for kind, space, document in plan.records:
                 _put(database, kind, space, document)
         database.close()
+
+
+def _places(tentacle: Tentacle) -> list[tuple[str, str]]:
+    """Kind and space of each record of one Tentacle."""
+    spaces = [(tentacle.kind, space) for space in (tentacle.space, *tentacle.more_spaces)]
+    return [*spaces, *((kind, tentacle.space) for kind in tentacle.more_kinds)]
 
 
 def _policy(database: Database, plan: Plan, tentacle: Tentacle) -> dict[str, Any]:
@@ -94,10 +100,12 @@ def _put_proxies(database: Database, plan: Plan, server: Server) -> dict[tuple[s
     return ids
 
 
-def _record(database: Database, space: str, tentacle: Tentacle, proxies: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+def _record(database: Database, space: str, tentacle: Tentacle, server: str, proxies: Mapping[tuple[str, str], str]) -> dict[str, Any]:
     """A record as it looks after the last of many health checks."""
-    environments = [each["Id"] for each in database.documents("Environments", database.space(space)["Id"])]
-    style = "TentacleActive" if tentacle.polling else "TentaclePassive"
+    known = database.documents("Environments", database.space(space)["Id"])
+    environments = [each["Id"] for each in known if tentacle.environment in (None, each["Name"])]
+    uri = tentacle.uri_at(server)
+    style = "TentacleActive" if uri.startswith("poll:") else "TentaclePassive"
     algorithm = "sha256RSA" if tentacle.runs else None
     health = ("Healthy", "Online") if tentacle.runs else ("Unavailable", "Offline")
     return {
@@ -107,10 +115,10 @@ def _record(database: Database, space: str, tentacle: Tentacle, proxies: Mapping
         "HealthStatus": health[0],
         "Status": health[1],
         "Thumbprint": tentacle.thumbprint,
-        "Uri": tentacle.uri,
+        "Uri": uri,
         "Endpoint": {
             "CommunicationStyle": style,
-            "Uri": tentacle.uri,
+            "Uri": uri,
             "Thumbprint": tentacle.thumbprint,
             "CertificateSignatureAlgorithm": algorithm,
             **({"ProxyId": proxies[space, tentacle.proxy]} if tentacle.proxy else {}),

@@ -180,7 +180,8 @@ class Supervisor:
             reply({})
             return
         service.orders += 1
-        service.stop(lambda: self._start(service, reply))
+        pause = float(self.folders.settings().get("faults", {}).get("restart_takes", 0))
+        service.stop(lambda: self.later(pause, lambda: self._start(service, reply)))
 
     def _fail(self, service: Service, reply: Reply) -> None:
         service.phase, service.result = Phase.FAILED, "exit-code"

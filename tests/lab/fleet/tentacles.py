@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import secrets
 import subprocess
 from collections.abc import Mapping
@@ -64,6 +65,14 @@ class Paths:
     @property
     def home(self) -> Path:
         return self.host / self.instance
+
+    @property
+    def home_of_root(self) -> Path:
+        return self.host / "root"
+
+    @property
+    def home_of_account(self) -> Path:
+        return self.host / "home"
 
     @property
     def configuration(self) -> Path:
@@ -178,6 +187,12 @@ def _configure(configuration: TentacleConfiguration, plan: Plan, tentacle: Tenta
     configuration.set_trusted_servers([trust.entry(plan) for trust in tentacle.trust])
     for key, value in tentacle.extra_keys.items():
         store.set(key, value)
+
+
+def name_account(folders: Folders, unit: str) -> None:
+    """The unit says who it runs as. The only account that a lab without root can play is the one that it runs under."""
+    name = pwd.getpwuid(os.getuid()).pw_name
+    (drop_in_folder(folders.units, unit) / "account.conf").write_text(f"[Service]\nUser={name}\n", encoding="utf-8")
 
 
 def write_unit(folders: Folders, unit: str, program: Path, instance: str, environment: Mapping[str, str], description: str) -> None:
