@@ -20,9 +20,8 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.instan
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.service import Endpoint, Hands, Proof, Target
 
 PENDING = (log.YES, log.PROBABLY)
-POLLS_PATIENCE = (
-    10.0  # seconds for a new process to meet the Servers that it polls; with its Server up it takes half a second (measured-tentacle.md 14.1)
-)
+# Seconds for a new process to meet the Servers that it polls; while they are up it takes half a second (measured-tentacle.md 14.1).
+POLLS_PATIENCE = 10.0
 _PAUSE = 0.2  # between two looks at a log that may have 60 MB
 
 
@@ -289,7 +288,8 @@ class _TrustVisit:
 
     def _concerned(self, wanted: trust.Entries) -> List[trust.Entry]:
         """Who polls where this task has something to say, afterwards. Other Servers may be away for as long as they like."""
-        asked = self.task.wish.asked
+        permit = self.task.permit
+        asked = self.task.wish.asked | {text for text in (permit.old, permit.new) if text} if permit else self.task.wish.asked
         polling = [entry for entry in (*self.before, *wanted) if entry.style == trust.POLLING]
         places = {entry.place for entry in polling if any(trust.means(entry, text) for text in asked)}
         return [entry for entry in wanted if entry.style == trust.POLLING and entry.place in places]

@@ -316,7 +316,8 @@ def test_adding_leaves_the_restart_of_a_killed_removal_to_who_removes(world: Wor
     tentacle.write(configured(polls(NEW)))
     row = visited(world, Wish("present", (NEW,), twin_of=OLD))
     assert (row["ok"], row["changed"], row["restart_pending"]) == (True, False, "yes")
-    assert visited(world, ABSENT, permit=PERMIT)["restarted"]
+    row = visited(world, ABSENT, permit=PERMIT)
+    assert (row["restarted"], row["proven"]["polls"]) == (True, {"met": 1, "of": 1})
 
 
 def test_a_kill_between_write_and_restart_is_made_up_for(world: World, tentacle: Tentacle) -> None:
