@@ -65,8 +65,8 @@ def _ask(action: ActionBase, vantage: str, task_vars: Mapping[str, Any], questio
     except AnsibleError as error:
         raise OctoError(f"The probe is to be made from {vantage}, which cannot be used for it: {error}") from None
     if found.get("failed") or "sights" not in found:
-        said = found.get("msg") or "it ended without a word"
-        shown = {"module_stderr": found["module_stderr"]} if found.get("module_stderr") and not secret else {}
+        said = found.get("msg") or f"its Python ended with code {found.get('rc')} and without an answer"
+        shown = {"module_stderr": found["module_stderr"]} if found.get("module_stderr") and not secret else {}  # which may hold a key
         raise OctoError(f"The probe from {vantage} failed: {said}", **shown)
     return str(found["sights"])
 
