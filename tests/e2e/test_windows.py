@@ -1,0 +1,163 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Hosts that play Windows beside those that do not: same playbooks, same variables, same two visits (issue 4, B).
+
+They are reached through what ansible-core really sends to a Windows host, and a door that refuses whatever Windows would not do.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from e2e import plays
+from e2e.looks import Looks, Starts, others, pins
+from lab.fleet.builder import Fleet
+from lab.fleet.spec import FleetSpec
+from lab.windows.door import record_of
+from lab.windows.machine import TEMP, Machine
+from lab.wire.certificates import make_certificate
+
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "docsite" / "rst" / "guide_windows.rst"
+GAP = 12.0  # the vendor's longest back-off at the fleet's time scale
+VISIT = ["LOOK", "LOOK", "SERVED", "COPY", "REPLACE", "ORDER", "SERVED"]
+LISTENING, POLLING = ("win-01", "win-02"), "win-03"
+
+
+class Trips:
+    """The round trips to Windows hosts since this object was made, by host: the name of the text, or of the module, or what else it was."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._file = record_of(fleet.root)
+        self._seen = len(self._lines())
+
+    def to(self, host: str) -> list[str]:
+        notes = [json.loads(line) for line in self._lines()[self._seen :]]
+        return [note["given"].get("script") or note["what"] for note in notes if note["host"] == host]
+
+    def _lines(self) -> list[str]:
+        return self._file.read_text(encoding="utf-8").splitlines() if self._file.exists() else []
+
+
+def documented(task: str) -> int:
+    """The round trips of a task, as the guide has them."""
+    found = re.search(rf"\* - {re.escape(task)}\n +- (\d+)", GUIDE.read_text(encoding="utf-8"))
+    assert found is not None, task
+    return int(found[1])
+
+
+def settled(fleet: Fleet, play: plays.Play, on: str) -> None:
+    """Reached, on Windows as everywhere; nothing that Windows would refuse was tried, nothing is left in the temporary folders."""
+    assert play.rc == 0, play.text
+    hosts = [tentacle.host for tentacle in fleet.tentacles]
+    assert {host: pins(fleet, host) for host in hosts} == {host: [on] for host in hosts}, play.text
+    assert refusals(fleet) == []
+    assert {host: Machine(fleet.root, host).disk.names(TEMP) for host in (*LISTENING, POLLING)} == {"win-01": [], "win-02": [], "win-03": []}
+
+
+def refusals(fleet: Fleet) -> list[str]:
+    notes = map(json.loads, record_of(fleet.root).read_text(encoding="utf-8").splitlines())
+    return [note["given"]["why"] for note in notes if note["what"] == "refused"]
+
+
+def test_a_mixed_fleet_there_and_back() -> None:
+    """Two hosts of Linux, three of Windows, one of which polls; one trusts a second Server, too."""
+    with Fleet(FleetSpec(tentacles=2, windows=3, quirks=(f"polling:{POLLING}", "foreign_server:win-02"))) as fleet:
+        fleet.start_witness(back_off=GAP)
+        old = fleet.server.certificate.thumbprint
+        foreign, certificates = others(fleet, "win-02"), [certificate(fleet, host) for host in (*LISTENING, POLLING)]
+        assert len(foreign) == 1
+
+        _a_plan_only_looks(fleet, old)
+        new = _the_way_there(fleet, old)
+        _a_second_run_only_looks(fleet, old, new)
+        settled(fleet, plays.commit(fleet, new, playbook=plays.ROLL_BACK), on=old)
+
+        assert others(fleet, "win-02") == foreign
+        assert [certificate(fleet, host) for host in (*LISTENING, POLLING)] == certificates
+        record = record_of(fleet.root).read_text(encoding="utf-8")
+        assert not [sealed for sealed in certificates if sealed[:64] in record], "an encrypted key travelled"
+        witness = fleet.stop_witness()
+        assert witness.ok, witness.failures
+        assert witness.refused_seconds == 0
+
+
+def certificate(fleet: Fleet, host: str) -> str:
+    """The encrypted key as it stands in the configuration."""
+    found = re.search(rb'<set key="Tentacle.Certificate">([^<]{64,})<', fleet.paths(host).configuration.read_bytes())
+    assert found is not None
+    return found[1].decode()
+
+
+def _a_plan_only_looks(fleet: Fleet, old: str) -> None:
+    before, starts, trips = Looks.of(fleet), Starts(fleet), Trips(fleet)
+    plan, check = plays.play(fleet, plays.ROTATE), plays.commit(fleet, old, "--check")
+    for play in (plan, check):
+        assert (play.rc, play.changed) == (0, []), play.text
+    assert {host: trips.to(host) for host in (*LISTENING, POLLING)} == dict.fromkeys((*LISTENING, POLLING), ["LOOK", "LOOK"])
+    assert documented("``octo_instance_info``, all instances of a host") == 1
+    assert starts.writing() == []
+    assert Looks.of(fleet).since(before) == []
+
+
+def _the_way_there(fleet: Fleet, old: str) -> str:
+    trips = Trips(fleet)
+    play = plays.commit(fleet, old)
+    settled(fleet, play, on=play.report["new"])
+    assert {host: play.visits(host) for host in (*LISTENING, POLLING)} == dict.fromkeys((*LISTENING, POLLING), ["octo_trust", "octo_trust"])
+    assert {host: trips.to(host) for host in LISTENING} == dict.fromkeys(LISTENING, VISIT * 2)
+    assert documented("``octo_trust`` that writes and restarts") == len(VISIT)
+    assert [trip for trip in trips.to(POLLING) if trip not in ("LOOK", "SERVED")] == ["COPY", "REPLACE", "ORDER"] * 2
+    return str(play.report["new"])
+
+
+def _a_second_run_only_looks(fleet: Fleet, old: str, new: str) -> None:
+    before, trips = Looks.of(fleet), Trips(fleet)
+    play = plays.commit(fleet, old)
+    settled(fleet, play, on=new)
+    assert play.changed == []
+    assert {trip for host in (*LISTENING, POLLING) for trip in trips.to(host)} <= {"LOOK"}
+    after = Looks.of(fleet)
+    assert (after.files, after.processes) == (before.files, before.processes)
+
+
+# -- what is odd, and what goes wrong: the same words on both systems
+
+PAIRS = ("symlinked_configuration", "torn_configuration", "stopped_service", "duplicate_entry", "second_instance", "lower_case_pin")
+SAME = ("ok", "code", "changed", "restarted", "communication", "restart_pending")
+
+
+def by_hand(fleet: Fleet, *arguments: str, hosts: str = "octopus_tentacles", **more: Any) -> tuple[plays.Play, dict[str, list[dict[str, Any]]]]:
+    """One octo_trust of its own; the rows of each host."""
+    variables = ("executable", "machine_configuration_home", "machine_id_file")
+    own = {name: f"{{{{ octopus_{name.replace('executable', 'tentacle_executable')} | default(omit) }}}}" for name in variables}
+    task = {"name": "Trust another Server", "octofleet.octopus.octo_trust": {"instance": "*", **own, **more}}
+    playbook = fleet.root / "by_hand.yml"
+    playbook.write_text(yaml.safe_dump([{"hosts": hosts, "gather_facts": False, "tasks": [task]}]), encoding="utf-8")
+    play = plays.play(fleet, str(playbook), *arguments)
+    return play, {each["host"]: each["result"].get("instances") or [] for each in play.results("octo_trust")}
+
+
+def neutral(row: dict[str, Any]) -> dict[str, Any]:
+    """What the two systems must have in common: all but names and places."""
+    reason = re.sub(r"(/tmp/\S+|C:\\.+?)\.config", "PATH", row["reason"])
+    reason = re.sub(r"(OctopusDeploy Tentacle(: (Web Shop|Second-)\S*( win-\d\d)?)?|\S+\.service)", "UNIT", reason)
+    return {**{key: row[key] for key in SAME}, "reason": re.sub(r"process \d+", "process N", reason), "trust": len(row["trust"])}
+
+
+def test_the_same_words_for_what_is_odd() -> None:
+    """Six hosts of Linux and six of Windows, odd in the same ways."""
+    linux = [f"web-{number:02}" for number in range(1, len(PAIRS) + 1)]
+    windows = [f"win-{number:02}" for number in range(1, len(PAIRS) + 1)]
+    quirks = tuple(f"{quirk}:{host}" for hosts in (linux, windows) for quirk, host in zip(PAIRS, hosts, strict=True))
+    pin = make_certificate("Another Server").thumbprint
+    with Fleet(FleetSpec(tentacles=len(PAIRS), windows=len(PAIRS), quirks=quirks)) as fleet:
+        first, rows = by_hand(fleet, thumbprints=[pin], lock_timeout=3)
+        for quirk, ours, theirs in zip(PAIRS, windows, linux, strict=True):
+            assert list(map(neutral, rows[ours])) == list(map(neutral, rows[theirs])), (quirk, first.text)
+        assert refusals(fleet) == []
