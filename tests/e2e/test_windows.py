@@ -27,6 +27,7 @@ GUIDE = Path(__file__).resolve().parents[2] / "docs" / "docsite" / "rst" / "guid
 GAP = 12.0  # the vendor's longest back-off at the fleet's time scale
 VISIT = ["LOOK", "LOOK", "SERVED", "COPY", "REPLACE", "ORDER", "SERVED"]
 LISTENING, POLLING = ("win-01", "win-02"), "win-03"
+WINDOWS = (*LISTENING, POLLING)
 
 
 class Trips:
@@ -57,7 +58,7 @@ def settled(fleet: Fleet, play: plays.Play, on: str) -> None:
     hosts = [tentacle.host for tentacle in fleet.tentacles]
     assert {host: pins(fleet, host) for host in hosts} == {host: [on] for host in hosts}, play.text
     assert refusals(fleet) == []
-    assert {host: Machine(fleet.root, host).disk.names(TEMP) for host in (*LISTENING, POLLING)} == {"win-01": [], "win-02": [], "win-03": []}
+    assert {host: Machine(fleet.root, host).disk.names(TEMP) for host in WINDOWS} == {host: [] for host in WINDOWS}
 
 
 def refusals(fleet: Fleet) -> list[str]:
@@ -70,7 +71,7 @@ def test_a_mixed_fleet_there_and_back() -> None:
     with Fleet(FleetSpec(tentacles=2, windows=3, quirks=(f"polling:{POLLING}", "foreign_server:win-02"))) as fleet:
         fleet.start_witness(back_off=GAP)
         old = fleet.server.certificate.thumbprint
-        foreign, certificates = others(fleet, "win-02"), [certificate(fleet, host) for host in (*LISTENING, POLLING)]
+        foreign, certificates = others(fleet, "win-02"), [certificate(fleet, host) for host in WINDOWS]
         assert len(foreign) == 1
 
         _a_plan_only_looks(fleet, old)
@@ -79,7 +80,7 @@ def test_a_mixed_fleet_there_and_back() -> None:
         settled(fleet, plays.commit(fleet, new, playbook=plays.ROLL_BACK), on=old)
 
         assert others(fleet, "win-02") == foreign
-        assert [certificate(fleet, host) for host in (*LISTENING, POLLING)] == certificates
+        assert [certificate(fleet, host) for host in WINDOWS] == certificates
         record = record_of(fleet.root).read_text(encoding="utf-8")
         assert not [sealed for sealed in certificates if sealed[:64] in record], "an encrypted key travelled"
         witness = fleet.stop_witness()
@@ -99,7 +100,7 @@ def _a_plan_only_looks(fleet: Fleet, old: str) -> None:
     plan, check = plays.play(fleet, plays.ROTATE), plays.commit(fleet, old, "--check")
     for play in (plan, check):
         assert (play.rc, play.changed) == (0, []), play.text
-    assert {host: trips.to(host) for host in (*LISTENING, POLLING)} == dict.fromkeys((*LISTENING, POLLING), ["LOOK", "LOOK"])
+    assert {host: trips.to(host) for host in WINDOWS} == {host: ["LOOK", "LOOK"] for host in WINDOWS}
     assert documented("``octo_instance_info``, all instances of a host") == 1
     assert starts.writing() == []
     assert Looks.of(fleet).since(before) == []
@@ -109,8 +110,8 @@ def _the_way_there(fleet: Fleet, old: str) -> str:
     trips = Trips(fleet)
     play = plays.commit(fleet, old)
     settled(fleet, play, on=play.report["new"])
-    assert {host: play.visits(host) for host in (*LISTENING, POLLING)} == dict.fromkeys((*LISTENING, POLLING), ["octo_trust", "octo_trust"])
-    assert {host: trips.to(host) for host in LISTENING} == dict.fromkeys(LISTENING, VISIT * 2)
+    assert {host: play.visits(host) for host in WINDOWS} == {host: ["octo_trust", "octo_trust"] for host in WINDOWS}
+    assert {host: trips.to(host) for host in LISTENING} == {host: VISIT * 2 for host in LISTENING}
     assert documented("``octo_trust`` that writes and restarts") == len(VISIT)
     assert [trip for trip in trips.to(POLLING) if trip not in ("LOOK", "SERVED")] == ["COPY", "REPLACE", "ORDER"] * 2
     return str(play.report["new"])
@@ -121,7 +122,7 @@ def _a_second_run_only_looks(fleet: Fleet, old: str, new: str) -> None:
     play = plays.commit(fleet, old)
     settled(fleet, play, on=new)
     assert play.changed == []
-    assert {trip for host in (*LISTENING, POLLING) for trip in trips.to(host)} <= {"LOOK"}
+    assert {trip for host in WINDOWS for trip in trips.to(host)} <= {"LOOK"}
     after = Looks.of(fleet)
     assert (after.files, after.processes) == (before.files, before.processes)
 
