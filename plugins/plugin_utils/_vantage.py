@@ -124,7 +124,8 @@ def ways(
 ) -> dict[str, Proxy]:
     """By endpoint, the proxy through which the Server reaches a listening Tentacle; asked for in spaces whose records name one.
 
-    ``secrets``: user and password of proxies by their name or id, since nobody can read them (octopus_proxies).
+    ``secrets``: user and password of proxies by their name or id, since nobody can read them (octopus_proxies). Of two ways to
+    one address the last is taken: if two Tentacles are there, the formula finds that one of them is not itself.
     """
     behind = [machine for machine in machines if machine.proxy_id and machine.address and machine.port and machine.has_tentacle]
     known = {proxy.id: proxy for space in spaces if any(one.space_id == space.id for one in behind) for proxy in client.proxies(space)}

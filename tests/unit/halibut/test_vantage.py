@@ -129,6 +129,7 @@ def test_a_look_over_the_second_address_family(opened: Callable[..., doubles.Por
     [
         ("elsewhere", "The probe is to be made from elsewhere, which is no host of the inventory. Name one, or controller."),
         ("box", "The connection octofleet.octopus.none of box is not installed."),
+        ("windows", "windows is a Windows host. A probe can be made from a host with Python only."),
     ],
 )
 def test_a_vantage_that_is_none(tmp_path: Path, there: str, words: str) -> None:
