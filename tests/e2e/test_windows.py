@@ -9,6 +9,7 @@ They are reached through what ansible-core really sends to a Windows host, and a
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
 from pathlib import Path
@@ -111,7 +112,7 @@ def _the_way_there(fleet: Fleet, old: str) -> str:
     play = plays.commit(fleet, old)
     settled(fleet, play, on=play.report["new"])
     assert {host: play.visits(host) for host in WINDOWS} == {host: ["octo_trust", "octo_trust"] for host in WINDOWS}
-    assert {host: trips.to(host) for host in LISTENING} == {host: VISIT * 2 for host in LISTENING}
+    assert {host: trips.to(host) for host in LISTENING} == dict.fromkeys(LISTENING, VISIT * 2)
     assert documented("``octo_trust`` that writes and restarts") == len(VISIT)
     assert [trip for trip in trips.to(POLLING) if trip not in ("LOOK", "SERVED")] == ["COPY", "REPLACE", "ORDER"] * 2
     return str(play.report["new"])
@@ -145,10 +146,13 @@ def by_hand(fleet: Fleet, *arguments: str, hosts: str = "octopus_tentacles", **m
 
 
 def neutral(row: dict[str, Any]) -> dict[str, Any]:
-    """What the two systems must have in common: all but names and places."""
-    reason = re.sub(r"(/tmp/\S+|C:\\.+?)\.config", "PATH", row["reason"])
-    reason = re.sub(r"(OctopusDeploy Tentacle(: (Web Shop|Second-)\S*( win-\d\d)?)?|\S+\.service)", "UNIT", reason)
-    return {**{key: row[key] for key in SAME}, "reason": re.sub(r"process \d+", "process N", reason), "trust": len(row["trust"])}
+    """What the two systems must have in common: all but names, places, numbers, and what the system's own service manager says."""
+    reason, service = row["reason"], row.get("service") or {}
+    for name, neutral_name in ((service.get("unit"), "UNIT"), (row["configuration"], "PATH"), (row["instance"], "Tentacle")):
+        reason = reason.replace(name, neutral_name) if name else reason
+    for number in (r"column \d+", r"\(\d+, started \S+\)", r"The service manager said: .*(?= See its log)"):
+        reason = re.sub(number, "N", reason, flags=re.DOTALL)
+    return {**{key: row[key] for key in SAME}, "reason": reason, "trust": len(row["trust"])}
 
 
 def test_the_same_words_for_what_is_odd() -> None:
@@ -162,3 +166,55 @@ def test_the_same_words_for_what_is_odd() -> None:
         for quirk, ours, theirs in zip(PAIRS, windows, linux, strict=True):
             assert list(map(neutral, rows[ours])) == list(map(neutral, rows[theirs])), (quirk, first.text)
         assert refusals(fleet) == []
+
+
+def test_the_same_words_for_what_goes_wrong() -> None:
+    """A file that somebody holds, restarts that fail or come to nothing, and then the vendor's own command as the writer."""
+    pin = make_certificate("Another Server").thumbprint
+    with Fleet(FleetSpec(tentacles=2, windows=2)) as fleet:
+        fleet.start_witness()
+        before = Looks.of(fleet)
+        with open(fleet.paths("web-01").configuration, "rb") as one, open(fleet.paths("win-01").configuration, "rb") as other:
+            for held in (one, other):
+                fcntl.flock(held, fcntl.LOCK_EX)
+            same(fleet, "NOT_WRITTEN", hosts="*-01", thumbprints=[pin], lock_timeout=2)
+        copies = [line for line in Looks.of(fleet).since(before) if not line.endswith(".bak") and "by_hand" not in line]
+        assert copies == []
+        for fault, number in (("restart_fails", "01"), ("restart_ok_but_old", "02")):
+            fleet.fault(fault, [fleet.tentacle(f"{kind}-{number}").unit for kind in ("web", "win")])
+            same(fleet, "RESTART_INEFFECTIVE", hosts=f"*-{number}", thumbprints=[pin], timeout=5)
+            fleet.fault(fault, None)
+        rows = same(fleet, "", thumbprints=[pin])
+        assert [row["restarted"] for row in rows] == [True] * 4
+        trips, starts = Trips(fleet), Starts(fleet)
+        rows = same(fleet, "", thumbprints=[pin], state="absent", unguarded=True, writer="vendor")
+        assert [row["restarted"] for row in rows] == [True] * 4
+        assert [trips.to(host).count("win_command") for host in ("win-01", "win-02")] == [1, 1]
+        assert (
+            sorted("--console" in argv for program, argv in starts.all() if program == "Tentacle" and argv[0] == "configure")
+            == [False] * 2 + [True] * 2
+        )
+        assert refusals(fleet) == []
+        assert fleet.stop_witness().refused() == {}
+
+
+def same(fleet: Fleet, code: str, hosts: str = "octopus_tentacles", **more: Any) -> list[dict[str, Any]]:
+    """The rows of a task whose outcome has that code on every host, in the same words."""
+    play, rows = by_hand(fleet, hosts=hosts, **more)
+    flat = [row for host in sorted(rows) for row in rows[host]]
+    assert [row["code"] for row in flat] == [code] * len(fleet.tentacles if hosts == "octopus_tentacles" else "12"), play.text
+    assert len({json.dumps(neutral(row), sort_keys=True) for row in flat}) == 1, [row["reason"] for row in flat]
+    return flat
+
+
+def test_an_account_without_its_rights_is_told_so() -> None:
+    """Filtered rights would see neither the processes nor the files of others; become with runas has them all."""
+    with Fleet(FleetSpec(tentacles=0, windows=1, faults={"windows_filtered_token": ["win-01"]})) as fleet:
+        before = Looks.of(fleet)
+        play, _rows = by_hand(fleet, thumbprints=["A" * 40])
+        assert play.rc == 2
+        assert "is not an administrator with all its rights" in play.text
+        assert [line for line in Looks.of(fleet).since(before) if "by_hand" not in line] == []
+        become = {"ansible_become": True, "ansible_become_method": "ansible.builtin.runas", "ansible_become_user": "SYSTEM"}
+        play, rows = by_hand(fleet, "-e", json.dumps(become), thumbprints=["A" * 40])
+        assert (play.rc, rows["win-01"][0]["restarted"]) == (0, True), play.text
