@@ -385,7 +385,7 @@ SERVER = Story(
     (
         Case(
             "the import installs a third certificate",
-            ("Went wrong on node-1: After the import of {new} the database then held", "so {old} was imported again at once and read back"),
+            ("Went wrong on node-1: After the import of {new} the Octopus Server's database then held", "so {old} was imported again at once and read back"),
             phase="PROVEN",
             trust={"web-01": BOTH},
             during=third_for_new,
@@ -496,7 +496,7 @@ BUSY = Story(
         Case(
             "octopus_busy=skip",
             (
-                "Refused to make web-02/* trust",
+                "Refused to make web-02 trust",
                 "task ServerTasks-1 is running on it, says the Server",
                 "Wait until task ServerTasks-1 that runs on it has ended",
             ),
