@@ -59,4 +59,9 @@ def said(completed: Completed, *hidden: Secret) -> str:
     printed, complaint = completed.stdout, _RULER.sub(" ", completed.stderr)
     for secret in hidden:
         printed, complaint = printed.replace(secret.reveal(), HIDDEN), complaint.replace(secret.reveal(), HIDDEN)
-    return f"{' '.join(printed.split())[-_ENOUGH:]} {' '.join(complaint.split())[:_ENOUGH]}".strip() or "nothing."
+    return f"{_end(' '.join(printed.split()))} {' '.join(complaint.split())[:_ENOUGH]}".strip() or "nothing."
+
+
+def _end(text: str) -> str:
+    """Whole words only."""
+    return text if len(text) <= _ENOUGH else f"… {text[-_ENOUGH:].partition(' ')[2]}"
