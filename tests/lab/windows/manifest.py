@@ -72,7 +72,10 @@ def read(core: str, command: str, data: bytes | None) -> Order:
     pieces = data.split(_SEPARATOR)
     if len(pieces) != 2:
         raise Refused(f"Modules of POSIX are not run on Windows, and this is no manifest: {data[:120]!r}")
-    return reader(pieces[1])
+    try:
+        return reader(pieces[1])
+    except (KeyError, TypeError) as error:
+        raise Refused(f"This manifest has not the shape of ansible-core {core}'s: {error!r}") from error
 
 
 def _script(command: str) -> str:
@@ -102,9 +105,9 @@ def _reader(core: str) -> Callable[[bytes], Order]:
     for first, last, reader in _READERS:
         if first <= number <= last:
             return reader
-    known = f"{_READERS[0][0][1]} to {_READERS[-1][1][1]}"
+    known = " to ".join(f"{major}.{minor}" for major, minor in (_READERS[0][0], _READERS[-1][1]))
     raise Refused(
-        f"Nobody has read yet what ansible-core {core} sends to a Windows host; lab/windows/manifest.py knows 2.{known}. "
+        f"Nobody has read yet what ansible-core {core} sends to a Windows host; lab/windows/manifest.py knows {known}. "
         "Record it, compare it with samples/, and extend the readers there."
     )
 

@@ -193,3 +193,4 @@ _MODULES: Mapping[str, Callable[[Machine, Call, Params, bool], Result]] = {
     "win_service_info": _service_info,
     "win_stat": _stat,
 }
+ANSWERED = tuple(_MODULES)

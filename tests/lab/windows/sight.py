@@ -148,14 +148,14 @@ def _logs(machine: Machine, folder: str, wanted: set[int], starting: set[int]) -
         path = ntpath.join(folder, name)
         if not machine.disk.exists(path):
             continue
-        begun, text = _log_lines(machine.disk.read(machine.disk.real(path)), wanted, starting)
+        begun, text = log_lines(machine.disk.read(machine.disk.real(path)), wanted, starting)
         files.append({"name": name, "text": text})
         if begun:
             break
     return {"folder": folder, "files": files}
 
 
-def _log_lines(data: bytes, wanted: set[int], starting: set[int]) -> tuple[bool, str]:
+def log_lines(data: bytes, wanted: set[int], starting: set[int]) -> tuple[bool, str]:
     """Of each process asked about: its start-up after its last header, and what it says of thumbprints later, the newest of either kind."""
     first: dict[int, list[str]] = {}
     later: dict[tuple[int, str], deque[tuple[int, str]]] = defaultdict(lambda: deque(maxlen=_LATER))

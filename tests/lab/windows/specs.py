@@ -80,7 +80,7 @@ def _checked(where: str, option: Mapping[str, Any], value: Any) -> Any:
     if not _TYPES[kind](value):
         raise Refused(f"{where} is to be of the type {kind}, and {value!r} is not.")
     if kind == "list":
-        element = {"type": option.get("elements", "str"), **{key: option[key] for key in ("options",) if key in option}}
+        element = {**option, "type": option.get("elements", "str")}  # its other rules are for the elements, too
         return [_checked(f"{where}[{number}]", element, each) for number, each in enumerate(value)]
     if kind == "dict" and "options" in option:
         return _conform(where, option, value)
