@@ -155,10 +155,14 @@ options:
         description: What to do.
         type: str
         required: true
-        choices: [instances, entries, inspect, put, drop, export, generate, replace]
+        choices: [instances, entries, inspect, put, drop, export, generate, replace, note, notes, forget]
       thumbprint:
         description: Which certificate.
         type: str
+      nodes:
+        description: Names of Server nodes, to be noted as drained or forgotten.
+        type: list
+        elements: str
       note:
         description: What to write beside a PFX.
         type: dict

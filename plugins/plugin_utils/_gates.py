@@ -126,7 +126,7 @@ class Gates:
             return gate
         verdict = rules.allowed(facts, Switch())
         gate.verdicts.append(_beforehand(facts, verdict, self._frame.busy))
-        gate.aims = _aims()
+        gate.aims = {**_aims(), "undrain": servers[:1] if self._survey.draining else NOBODY}
         if not gate.verdicts[0].allowed:
             gate.refuse(gate.verdicts[0], self._frame.back)
             return gate
@@ -134,7 +134,7 @@ class Gates:
         hosts, waves = len(self._frame.inventory.tentacles), len(made.waves) + len(made.polling_waves)
         gate.lines.append(f"Plan {made.id}: retire {old}, adopt {new}; {counted(hosts, 'host')} in {counted(waves, 'wave')}.")
         crews = plan.crews(facts, self._frame.inventory.tentacles)
-        gate.aims = {**_aims(), "prepare": servers[:1], "switch": servers[:1]}
+        gate.aims.update(prepare=servers[:1], switch=servers[:1])
         gate.aims.update(visit=list(crews.listening) or NOBODY, visit_polling=list(crews.polling) or NOBODY)
         return gate
 
@@ -192,6 +192,8 @@ class Gates:
             gate.refuse(verdict, self._frame.back)
             return gate
         gate.hosts = [host]
+        # A node that does not answer runs no task, whatever the Server still counts of it.
+        gate.aims["drain"] = node.name if node and node.presents else ""
         gate.permit = self._permit(gate.facts, ["restart_node"], {host: ["*"]}, ())
         gate.lines.append(f"Allowed: restart the node {node.name if node else host}.")
         return gate
@@ -430,6 +432,10 @@ class Gates:
         kept = [] if begun else ["This run has removed the old certificate from no Tentacle, and it rolls nothing back by itself."]
         return " ".join([*self._went_wrong(), said, *kept])
 
+    def _who_drains(self) -> list[str]:
+        names = self._survey.draining
+        return [f"Still drained, and taking no new task: {_some(names)}. Whoever drained it makes it active again."] if names else []
+
     def _went_wrong(self) -> list[str]:
         return [f"Went wrong on {host}: {said}" for host, said in self._survey.mishaps]
 
@@ -437,7 +443,7 @@ class Gates:
         """The table, and where the end was not reached what stands in the way of the switch, or of what comes after it."""
         facts = gate.facts
         foreign = sum(len(edge.evidence.disk.pins() - {facts.old, facts.new}) for edge in facts.roster if edge.evidence.disk)
-        lines = words.closing_lines(facts, foreign)
+        lines = [*words.closing_lines(facts, foreign), *self._who_drains()]
         if phase.is_reached(facts):
             return [*lines, *([words.RUNBOOK] if facts.others is None else []), words.last_line(facts, seconds)]
         lines += self._went_wrong()
@@ -476,7 +482,7 @@ def words_of(facts: Facts) -> tuple[str, str]:
 
 def _aims() -> dict[str, Any]:
     """Nobody: a play is aimed at somebody only by a gate that says so."""
-    return dict.fromkeys(("read", "prepare", "visit", "visit_polling", "switch", "nodes", "nudge", "verify", "remove"), NOBODY)
+    return dict.fromkeys(("read", "undrain", "prepare", "visit", "visit_polling", "switch", "nodes", "nudge", "verify", "remove"), NOBODY)
 
 
 def _to_check(facts: Facts) -> list[str]:

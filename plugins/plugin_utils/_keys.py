@@ -11,13 +11,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys import journal
 from ansible_collections.octofleet.octopus.plugins.module_utils._keys.hand import RemoteKeys
 from ansible_collections.octofleet.octopus.plugins.module_utils._keys.options import FOR_THE_TARGET
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._secret_call import SecretCalls
 
 MODULE = "octofleet.octopus.octo_certificate"
-_HARMLESS = ("instances", "entries")
+_HARMLESS = ("instances", "entries", *journal.VERBS)
 
 
 def keys_of(action: SecretCalls, params: Mapping[str, Any], task_vars: dict[str, Any]) -> RemoteKeys:
@@ -32,6 +35,24 @@ def keys_of(action: SecretCalls, params: Mapping[str, Any], task_vars: dict[str,
         return found
 
     return RemoteKeys(call)
+
+
+def journal_of(action: ActionBase, store: str, task_vars: dict[str, Any]) -> journal.RemoteJournal:
+    """The journal on the host that ``action`` is connected to."""
+    host = str(action._task.delegate_to or task_vars.get("inventory_hostname"))
+
+    def call(hand: Mapping[str, Any]) -> Mapping[str, Any]:
+        args = {"application": "server", "state": "backed_up", "store": store, "hand": dict(hand)}
+        try:
+            found: dict[str, Any] = action._execute_module(MODULE, args, task_vars=task_vars)
+        except AnsibleConnectionFailure as error:
+            # Not *unreachable*: that would end the play for this host, and with it the way back.
+            raise OctoError(f"{host} could not be reached for the journal in {store}: {error.message}") from None
+        if found.get("failed"):
+            raise _failure(found, hand["verb"], host)
+        return found
+
+    return journal.RemoteJournal(call)
 
 
 def _failure(found: Mapping[str, Any], verb: str, host: str) -> OctoError:

@@ -28,7 +28,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._keys import ope
 from ansible_collections.octofleet.octopus.plugins.module_utils._keys.port import Held, Keys
 from ansible_collections.octofleet.octopus.plugins.module_utils._keys.store import Entry
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.client import OctopusClient
-from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.records import MachineRecord
+from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.records import MachineRecord, ServerNode
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import choose
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import EdgeFacts, Facts, NodeFacts, OtherServer, PolicyFacts
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.pace import Away
@@ -36,7 +36,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import 
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._vantage import Sweep, ways
 
 # Registered by the role's tasks; the latest visit of a host is the one that counts.
-ACTS = ("octopus_backup", "octopus_staged", "octopus_activation", "octopus_restart")
+ACTS = ("octopus_backup", "octopus_staged", "octopus_activation", "octopus_drained", "octopus_restart", "octopus_undrained")
 VISITS = ("octopus_removal", "octopus_visit", "octopus_reading")
 NODE_PORT = 10943
 
@@ -128,9 +128,17 @@ class Survey:
         return [machine for space in self.spaces for machine in self._client.machines(space)]
 
     @cached_property
+    def _listed(self) -> list[ServerNode]:
+        return self._client.nodes()
+
+    @property
+    def draining(self) -> list[str]:
+        return [node.name for node in self._listed if node.is_draining]
+
+    @cached_property
     def nodes(self) -> tuple[NodeFacts, ...]:
         """REST united with the inventory; the only node of both needs no name (decisions 10)."""
-        listed = [node.name for node in self._client.nodes()]
+        listed = [node.name for node in self._listed]
         named = {host: str(self._inventory.of(host, "octopus_node_name") or "") for host in self._inventory.servers}
         if len(listed) == 1 and len(named) == 1 and not any(named.values()):
             named = dict.fromkeys(named, listed[0])
@@ -298,7 +306,7 @@ class Survey:
     def mishaps(self) -> list[tuple[str, str]]:
         """What the acting tasks on the Server's hosts failed with in this run, in the order of the tasks."""
         results = ((host, self._inventory.of(host, name)) for name in ACTS for host in self._inventory.servers)
-        return [(host, str(result["msg"])) for host, result in results if isinstance(result, Mapping) and result.get("failed") and result.get("msg")]
+        return [(host, str(result["msg"])) for host, result in results if isinstance(result, Mapping) and _went_wrong(result) and result.get("msg")]
 
     def named(self, aim: str) -> Sequence[str]:
         """The hosts that an earlier gate of this run aimed a play at."""
@@ -382,6 +390,10 @@ class Survey:
     def _earlier_result(self, name: str) -> Mapping[str, Any]:
         found = self._inventory.of(self._inventory.servers[0], name)
         return found if isinstance(found, Mapping) else {}
+
+
+def _went_wrong(result: Mapping[str, Any]) -> bool:
+    return bool(result.get("failed") or result.get("unreachable"))
 
 
 def _lives(visits: Iterable[fleet.Visit]) -> list[tuple[str, str, int, int]]:

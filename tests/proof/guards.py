@@ -349,6 +349,20 @@ GUARDS: Mapping[str, tuple[Guard, ...]] = {
         ),
     ),
     "9": (Guard(_RULES, "        if edge.busy\n    ]", "        if False\n    ]", _ALONE + "[expand-idle]"),),
+    "10": (
+        Guard(
+            _OCTOPUS + "drain.py",
+            "if any(node.running_tasks for node in now):",
+            "if False:",
+            "tests/unit/octopus/test_drain.py::test_running_tasks_are_waited_for",
+        ),
+        Guard(
+            _OCTOPUS + "drain.py",
+            "self._release(told)",
+            "pass",
+            "tests/unit/octopus/test_drain.py::test_when_the_time_is_over_the_task_is_named_and_the_node_is_active_again",
+        ),
+    ),
     "12": (Guard(_RULES, "for node in facts.nodes if node.presents != facts.new", "for node in ()", _ALONE + "[contract-nodes_present_new]"),),
     "13": (Guard(_KEYS + "store.py", "if rivals and rivals != [note.thumbprint]:", "if False:", _KEEPER + "two_runs_do_not_stage_two_certificates"),),
     "14": (Guard(_RULES, "if not node.is_up and node.name != own", "if False", _ALONE + "[restart_node-nodes_up]"),),

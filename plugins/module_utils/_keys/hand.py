@@ -18,6 +18,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._host import SYSTEM_CLOCK, Clock, Host
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys import journal
 from ansible_collections.octofleet.octopus.plugins.module_utils._keys.port import Encrypted, Held, Imported, Keys, Sealed
 from ansible_collections.octofleet.octopus.plugins.module_utils._keys.store import Entry, Note, note_of
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
@@ -33,6 +34,8 @@ def answer(host: Host, params: Mapping[str, Any], clock: Clock = SYSTEM_CLOCK) -
     hand = params.get("hand")
     if not hand:
         raise OctoError("octo_certificate runs as an action; call it by its full name, octofleet.octopus.octo_certificate.")
+    if hand["verb"] in journal.VERBS:
+        return journal.answer(host, params["store"], hand)
     if hand["verb"] == "instances":
         return {"instances": tentacle.instances(host, params, clock)}
     keys: Keys = node.keys_of(host, params) if params["application"] == "server" else tentacle.keys_of(host, params, clock)

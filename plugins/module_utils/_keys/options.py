@@ -13,10 +13,13 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping
 
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.journal import VERBS
+
 # What the action asks of the module. Never given by a person; the values of a secret call travel on standard input.
 _HAND: Dict[str, Any] = {
-    "verb": {"type": "str", "required": True, "choices": ["instances", "entries", "inspect", "put", "drop", "export", "generate", "replace"]},
+    "verb": {"type": "str", "required": True, "choices": ["instances", "entries", "inspect", "put", "drop", "export", "generate", "replace", *VERBS]},
     "thumbprint": {"type": "str"},
+    "nodes": {"type": "list", "elements": "str"},
     "note": {"type": "dict"},
     "pfx": {"type": "str", "no_log": True},
     "password": {"type": "str", "no_log": True},

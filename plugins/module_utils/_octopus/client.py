@@ -118,20 +118,31 @@ class OctopusClient:
         found = self._object(f"{_route(record)}/tasks?{query}", f"the tasks of {record.name}").get("Items") or []
         return [one for one in map(records.task, found) if not one.finished]
 
+    def tasks_on(self, node: ServerNode) -> List[Task]:
+        """The running tasks of a node that the key sees, newest first."""
+        query = urlencode({"node": node.name, "running": "true", "includeSystem": "true", "take": _TASKS_LOOKED_AT})
+        found = self._object(f"/api/tasks?{query}", f"the tasks of the node {node.name}").get("Items") or []
+        return [records.task(one) for one in found]
+
     def in_maintenance(self) -> bool:
         return bool(self._object("/api/serverstatus", "the Server status").get("IsInMaintenanceMode"))
 
     # What can be done ---------------------------------------------------------------------------------------------
 
     def set_maintenance(self, wanted: bool) -> None:
-        """Switch maintenance mode; the whole document goes back, as omitted fields may be read as empty (3.1)."""
-        route, what = "/api/maintenanceconfiguration", "the maintenance mode"
+        self._switch("/api/maintenanceconfiguration", "the maintenance mode", wanted)
+
+    def set_draining(self, node: ServerNode, wanted: bool) -> None:
+        self._switch(f"/api/octopusservernodes/{quote(node.id)}", f"the drain switch of the node {node.name}", wanted)
+
+    def _switch(self, route: str, what: str, wanted: bool) -> None:
+        """The whole document goes back, as omitted fields may be read as empty (3.1). Of a node, the field means that it drains (3.2)."""
         document = self._object(route, what)
         if bool(document.get("IsInMaintenanceMode")) == wanted:
             return
         self._send("PUT", route, what, {**document, "IsInMaintenanceMode": wanted})
         if bool(self._object(route, what).get("IsInMaintenanceMode")) != wanted:
-            raise OctoError(f"The Octopus Server {self._base} took the change of the maintenance mode, but still says {not wanted}.")
+            raise OctoError(f"The Octopus Server {self._base} took the change of {what}, but still says {not wanted}.")
 
     def start_health_check(self, space: Space, ids: Sequence[str], description: str, timeout: float, machine_timeout: float) -> Task:
         if not ids:

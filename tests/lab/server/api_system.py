@@ -142,9 +142,10 @@ def one_node(request: Request) -> Document:
 
 @ROUTES.on("PUT", "/octopusservernodes/{id}", permission="AdministerSystem")
 def put_node(request: Request) -> Document:
-    """`IsInMaintenanceMode` of a node is its drain switch (3.2)."""
+    """`IsInMaintenanceMode` of a node is its drain switch (3.2). A number that is left out is read as 0, as .NET does."""
     node = _find_node(request)
-    draining, cap = bool(request.body.get("IsInMaintenanceMode", False)), int(request.body.get("MaxConcurrentTasks", node.task_cap))
+    kept = 0 if request.api.quirk("server_partial_put_wipes") else node.task_cap
+    draining, cap = bool(request.body.get("IsInMaintenanceMode", False)), int(request.body.get("MaxConcurrentTasks", kept))
     request.api.database.put_node_option(node.name, draining=draining, task_cap=cap)
     return _node(_find_node(request))
 
@@ -157,8 +158,9 @@ def delete_node(request: Request) -> Document:
 
 @ROUTES.on("GET", "/octopusservernodes/{id}/details")
 def node_details(request: Request) -> Document:
+    """A count, whatever the name says (OctopusServerNodeDetailsResource of the vendor's client)."""
     node = _find_node(request)
-    return {**_node(node), "RunningTasks": [task.resource() for task in request.api.tasks.find(states=RUNNING, node=node.name)]}
+    return {**_node(node), "RunningTasks": len(request.api.tasks.find(states=RUNNING, node=node.name))}
 
 
 def _space(document: Document) -> Document:

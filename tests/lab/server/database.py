@@ -319,6 +319,10 @@ class Database:
         rows = self.store.rows("SELECT * FROM node ORDER BY name")
         return [Node(row["name"], row["last_seen"], bool(row["draining"]), row["task_cap"], row["loaded"]) for row in rows]
 
+    def node_history(self) -> list[tuple[str, str]]:
+        """Name and what became of it, for tests: `draining`, `active`, `started` (again)."""
+        return [(row["name"], row["what"]) for row in self.store.rows("SELECT * FROM node_history ORDER BY sequence")]
+
     def delete_node(self, name: str) -> None:
         self.store.write("DELETE FROM node WHERE name = ?", name)
 

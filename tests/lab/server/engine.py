@@ -63,9 +63,9 @@ class Engine:
             self._database.heartbeat(self._node_name)
 
     def _pick_up(self) -> None:
-        node = self._database.node(self._node_name)
         stopped = [space["Id"] for space in self._database.documents("Spaces") if space["TaskQueueStopped"]]
-        while node is not None and (task := self._tasks.claim(node, stopped)) is not None:
+        # Its own row is read before each task: a node that is told to drain takes not one more.
+        while (node := self._database.node(self._node_name)) is not None and (task := self._tasks.claim(node, stopped)) is not None:
             self._log("INFO", "tasks", f"{self._node_name} picked up {task.id}: {task.name}")
             if task.name == "Health":
                 self._mine.add(task.id)

@@ -16,7 +16,7 @@ QUIRKS: Mapping[str, str] = {
     "server_certificate_at_start": "A node loads its certificate at start only: after an import it presents the old one until its restart.",
     "server_skipped_is_success": "A health task succeeds although a machine was unavailable, when its policy lets it be offline.",
     "server_pages_of_30": "A list without `take` ends after 30 items and goes on at Page.Next.",
-    "server_partial_put_wipes": "An array that a PUT leaves out is empty afterwards.",
+    "server_partial_put_wipes": "An array that a PUT leaves out is empty afterwards, and a number is 0.",
     "server_maintenance_refuses": "In maintenance mode a key without AdministerSystem can queue no task.",
     "server_disabled_unchecked": "A health check skips disabled machines and does not fail because of them.",
 }

@@ -30,6 +30,10 @@ CREATE TABLE contact (id TEXT PRIMARY KEY, checked_at REAL NOT NULL, unavailable
 CREATE TABLE api_key (digest TEXT PRIMARY KEY, user TEXT NOT NULL, spaces TEXT NOT NULL, permissions TEXT NOT NULL);
 CREATE TABLE node (
     name TEXT PRIMARY KEY, last_seen REAL NOT NULL, draining INTEGER NOT NULL DEFAULT 0, task_cap INTEGER NOT NULL DEFAULT 5, loaded TEXT);
+CREATE TABLE node_history (sequence INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, what TEXT NOT NULL);
+CREATE TRIGGER node_drains AFTER UPDATE OF draining ON node WHEN old.draining <> new.draining BEGIN
+    INSERT INTO node_history (name, what) VALUES (new.name, CASE new.draining WHEN 0 THEN 'active' ELSE 'draining' END); END;
+CREATE TRIGGER node_starts AFTER UPDATE OF loaded ON node BEGIN INSERT INTO node_history (name, what) VALUES (new.name, 'started'); END;
 CREATE TABLE task (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, space TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, node TEXT,
     machines TEXT NOT NULL, body TEXT NOT NULL, log TEXT NOT NULL DEFAULT '[]');

@@ -152,6 +152,17 @@ def test_nodes_show_their_drain_and_when_they_were_last_seen(trial: Trial) -> No
     assert trial.ask(path + "/details").status == 404
 
 
+def test_a_node_tells_how_many_tasks_it_runs_and_takes_its_record_whole_only(trial: Trial) -> None:
+    Tasks(trial.database).plant("Spaces-1", [], node="node-1")
+    path = trial.ask("/api/octopusservernodes/all").body[0]["Links"]["Self"]
+    assert trial.ask(path + "/details").body["RunningTasks"] == 1
+    whole = trial.ask(path).body
+    assert trial.ask(path, "PUT", {**whole, "IsInMaintenanceMode": True}, key=ORDINARY).status == 403
+    told = trial.ask(path, "PUT", {**whole, "IsInMaintenanceMode": True}).body
+    assert (told["IsInMaintenanceMode"], told["MaxConcurrentTasks"]) == (True, 5)
+    assert trial.ask(path, "PUT", {"IsInMaintenanceMode": False}).body["MaxConcurrentTasks"] == 0
+
+
 def test_a_planted_deployment_makes_its_machine_busy(trial: Trial) -> None:
     machine = trial.database.put_machine("Default", {"Name": "web", "Endpoint": LISTENING})
     path, tasks = f"/api/machines/{machine['Id']}", Tasks(trial.database)

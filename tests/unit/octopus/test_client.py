@@ -249,6 +249,27 @@ def test_maintenance_goes_back_whole_and_is_read_back() -> None:
     assert talk.finished()
 
 
+def test_a_node_that_is_told_to_drain_keeps_its_task_cap() -> None:
+    route, document = (
+        "/api/octopusservernodes/OctopusServerNodes-node-1",
+        {"Id": "OctopusServerNodes-node-1", "Name": "node-1", "MaxConcurrentTasks": 5},
+    )
+    node = records.node({**document, "RunningTaskCount": 1})
+    talk = Conversation(
+        get(route, {**document, "IsInMaintenanceMode": False}),
+        turn("PUT", route, {}, body={**document, "IsInMaintenanceMode": True}),
+        get(route, {**document, "IsInMaintenanceMode": False}),
+        get(route, {**document, "IsInMaintenanceMode": True}),
+        get("/api/tasks?node=node-1&running=true&includeSystem=true&take=100", {"Items": [{"Id": "ServerTasks-9", "State": "Executing"}]}),
+    )
+    client = client_of(talk)
+    with pytest.raises(OctoError, match="took the change of the drain switch of the node node-1, but still says False"):
+        client.set_draining(node, True)
+    client.set_draining(node, True)
+    assert [task.id for task in client.tasks_on(node)] == ["ServerTasks-9"]
+    assert talk.finished()
+
+
 def test_maintenance_that_has_no_effect_is_a_failure() -> None:
     talk = Conversation(
         get("/api/maintenanceconfiguration", {"IsInMaintenanceMode": True}),

@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.client import OctopusClient, Patience, choose_spaces
+from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.drain import Drain
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.health import HealthCheck, Limits, choose
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.records import ProxyRecord
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.transport import Https
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
 from lab.server.tasks import Tasks
+from lab.waiting import until
 from lab.wire.listener import Listener
 from lab.wire.proxy import HttpProxy, Login
 from unit.lab.server_trial import ADMIN, NEW, OLD, ORDINARY, TENTACLE, Trial
@@ -118,6 +120,22 @@ def test_maintenance_is_switched_and_read_back(trial: Trial) -> None:
     assert client.in_maintenance()
     client.set_maintenance(False)
     assert not trial.database.in_maintenance
+
+
+def test_a_node_drains_while_its_task_ends_and_takes_no_other(trial: Trial) -> None:
+    client, tasks = client_of(trial), Tasks(trial.database)
+    running = tasks.plant("Spaces-1", [], node="node-1")
+    (node,) = client.nodes()
+    assert [task.id for task in client.tasks_on(node)] == [running.id]
+    looks = iter([lambda: tasks.plant("Spaces-1", []), lambda: tasks.finish(running.id)])
+    done = Drain(client, time.monotonic, lambda _seconds: next(looks, lambda: None)()).drained([node], 60)  # type: ignore[no-untyped-call]
+    assert (done.changed, done.rows[0].running_tasks) == (True, 0)
+    assert (trial.database.nodes()[0].draining, trial.database.nodes()[0].task_cap) == (True, 5)
+    (waiting,) = tasks.find(states=("Queued",))
+    Drain(client, time.monotonic, time.sleep).active(client.nodes())
+    until(lambda: tasks.get(waiting.id).state == "Executing", what="the node to take tasks again")
+    with pytest.raises(OctoError, match=r"may not have the drain switch of the node node-1 \(403\)"):
+        client_of(trial, ORDINARY).set_draining(node, True)
 
 
 def test_running_tasks_of_a_machine(trial: Trial) -> None:

@@ -30,15 +30,15 @@ PAUSES = 3
 class Server:
     """What REST says; a deployment runs on the second machine while its tasks are looked at so many times."""
 
-    def __init__(self, looks: int = 0, first: str = FIRST) -> None:
-        self.looks, self.asked = looks, 0
+    def __init__(self, looks: int = 0, first: str = FIRST, draining: bool = False) -> None:
+        self.looks, self.asked, self.draining = looks, 0, draining
         self._listed = [_machine(1, ONE, first), _machine(2, TWO, SECOND, busy=True)]
 
     def spaces(self) -> list[Space]:
         return [HOME]
 
     def nodes(self) -> list[ServerNode]:
-        return [ServerNode("OctopusServerNodes-1", "node-1", False, False, None, 0)]
+        return [ServerNode("OctopusServerNodes-1", "node-1", False, self.draining, None, 0)]
 
     def policies(self, _space: Space) -> list[Any]:
         return []
@@ -112,8 +112,8 @@ def survey_of(server: Server, inventory: Inventory) -> Survey:
     return Survey(server, inventory, asked, None, None, reads_database=False)  # type: ignore[arg-type]
 
 
-def judged(server: Server, clock: Clock, busy: str) -> Gate:
-    """The gate before the wave of both hosts, with a patience of a little under three looks."""
+def judged(server: Server, clock: Clock, busy: str, step: str = "expand") -> Gate:
+    """By default the gate before the wave of both hosts, with a patience of a little under three looks."""
     inventory = inventory_of()
     frame = Frame(
         inventory=inventory,
@@ -131,7 +131,7 @@ def judged(server: Server, clock: Clock, busy: str) -> Gate:
         sleep=clock.sleep,
         clock=clock.now,
     )
-    return Gates(survey_of(server, inventory), frame).judge("expand")
+    return Gates(survey_of(server, inventory), frame).judge(step)
 
 
 @pytest.mark.parametrize(
@@ -168,3 +168,11 @@ def test_what_the_wire_knows_better_than_a_record_goes_into_the_roster(wire: Wir
     survey = survey_of(Server(first=ELSEWHERE), inventory_of(row))
     assert [(edge.name, edge.endpoint) for edge in survey.roster.edges] == [("10.0.0.1/Tentacle", ELSEWHERE), ("10.0.0.2/*", SECOND)]
     assert [edge.name for edge in builds[0].edges] == ["web-01", "10.0.0.2/*"]
+
+
+@pytest.mark.parametrize(("draining", "whom"), [(False, ["!all"]), (True, ["server"])], ids=["active", "draining"])
+def test_a_run_begins_with_the_nodes_that_an_earlier_one_may_have_left_draining(wire: Wire, draining: bool, whom: list[str]) -> None:
+    """Asked of the Server, so that the journal on a host is looked into only where there may be something to undo; whatever the verdict is."""
+    assert judged(Server(draining=draining), Clock(), "wait", "open").aims["undrain"] == whom
+    told = [line for line in judged(Server(draining=draining), Clock(), "wait", "close").lines if line.startswith("Still drained")]
+    assert told == ["Still drained, and taking no new task: node-1. Whoever drained it makes it active again."] * draining

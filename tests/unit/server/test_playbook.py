@@ -217,3 +217,27 @@ def test_what_the_server_says_of_its_machines(stage: Stage) -> None:
     assert "1 of 2 machines are not healthy. web-02 in Default: Unavailable" in found["bad"]["msg"]
     assert (found["judged"]["failed"], found["judged"]["healthy"]) == (False, False)
     assert ADMIN not in stage.shown
+
+
+def test_a_node_is_drained_with_a_note_and_made_active_by_it(stage: Stage) -> None:
+    database, noted, journal = stage.trial.database, stage.store / "draining.json", {"journal": str(stage.store)}
+    closed = stage.folder / "closed"
+    closed.write_text("no folder")
+    found = stage.play(
+        stage.api("octo_node", "blind", state="drained", journal=str(closed)),
+        stage.api("octo_node", "planned", state="drained", check_mode=True, **journal),
+        stage.api("octo_node", "drained", state="drained", **journal),
+        stage.api("octo_node", "again", state="drained", **journal),
+        stage.api("octo_node", "foreign", state="active", name="*", journal=str(stage.copies)),
+        stage.api("octo_node", "back", state="active", name="*", **journal),
+        stage.api("octo_node", "unknown", state="drained", name="node-9"),
+    )
+    assert f"{closed}/draining.json could not be written" in found["blind"]["msg"]
+    assert "knows no node node-9; it knows node-1" in found["unknown"]["msg"]
+    assert [found[name]["changed"] for name in ("planned", "drained", "again", "foreign", "back")] == [True, True, False, False, True]
+    assert database.node_history() == [("node-1", "draining"), ("node-1", "active")]
+    (row,) = found["drained"]["nodes"]
+    assert (row["name"], row["was_draining"], row["is_draining"], row["running_tasks"]) == ("node-1", False, True, 0)
+    assert found["drained"]["diff"] == {"before": {"node-1": "active"}, "after": {"node-1": "drained"}}
+    assert (stage.store.is_dir(), noted.exists()) == (True, False)
+    assert ADMIN not in stage.shown
