@@ -352,9 +352,9 @@ GUARDS: Mapping[str, tuple[Guard, ...]] = {
     "10": (
         Guard(
             _OCTOPUS + "drain.py",
-            "if any(node.running_tasks for node in now):",
-            "if False:",
-            "tests/unit/octopus/test_drain.py::test_running_tasks_are_waited_for",
+            "        if busy:\n",
+            "        if False:\n",
+            "tests/unit/octopus/test_drain.py::test_when_the_time_is_over_the_task_is_named_and_the_node_is_active_again",
         ),
         Guard(
             _OCTOPUS + "drain.py",
