@@ -131,8 +131,9 @@ class Disk:
         )
 
     def _said(self, data: bytes) -> bytes:
-        root = re.escape(self._root.encode())
-        return re.sub(root + rb"(/[^\s'\"]*)?", lambda found: _backwards(found[1] or b"/"), data).replace(b"\n", b"\r\n")
+        """Paths may have blanks, so one ends where a quote, a line or a sentence does."""
+        path = re.escape(self._root.encode()) + rb"(/[^'\"\n,]*?)?(?=['\"\n,]|\. |\Z)"
+        return re.sub(path, lambda found: _backwards(found[1] or b"/"), data).replace(b"\n", b"\r\n")
 
     def _settings(self, data: bytes) -> bytes:
         root = re.escape(self._root.encode())
