@@ -82,7 +82,7 @@ def _script(command: str) -> str:
     words = command.split()
     if "-EncodedCommand" not in words[:-1]:
         raise Refused(f"Windows was given a command line that is not PowerShell's: {command[:200]!r}")
-    encoded = words[words.index("-EncodedCommand") + 1]
+    encoded = words[words.index("-EncodedCommand") + 1].strip("'")  # in quotes from 2.21 on, where it has a sign of equality
     try:
         return base64.b64decode(encoded, validate=True).decode("utf-16-le")
     except (binascii.Error, UnicodeDecodeError) as error:
