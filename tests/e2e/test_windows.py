@@ -218,3 +218,18 @@ def test_an_account_without_its_rights_is_told_so() -> None:
         become = {"ansible_become": True, "ansible_become_method": "ansible.builtin.runas", "ansible_become_user": "SYSTEM"}
         play, rows = by_hand(fleet, "-e", json.dumps(become), thumbprints=["A" * 40])
         assert (play.rc, rows["win-01"][0]["restarted"]) == (0, True), play.text
+
+
+def test_a_file_that_is_torn_right_after_our_edit_is_put_back_whole() -> None:
+    """What holds the encrypted key goes as a file into the account's temporary folder, which is gone afterwards, and never as a parameter."""
+    pin = make_certificate("Another Server").thumbprint
+    with Fleet(FleetSpec(tentacles=0, windows=1, faults={"windows_torn_after_edit": ["win-01"]})) as fleet:
+        old, sealed, trips = fleet.server.certificate.thumbprint, certificate(fleet, "win-01"), Trips(fleet)
+        play, rows = by_hand(fleet, thumbprints=[pin])
+        assert (play.rc, rows["win-01"][0]["restarted"]) == (0, True), play.text
+        assert pins(fleet, "win-01") == sorted([old, pin])
+        assert certificate(fleet, "win-01") == sealed
+        sent = [trip for trip in trips.to("win-01") if trip not in ("LOOK", "SERVED")]
+        assert sent == ["COPY", "REPLACE", "make folder", "put file", "REPLACE", "ORDER", "remove folder"]
+        assert Machine(fleet.root, "win-01").disk.names(TEMP) == []
+        assert sealed[:64] not in record_of(fleet.root).read_text(encoding="utf-8")
