@@ -171,6 +171,8 @@ class Plan:
             plan.make_polling(plan.add_tentacle(f"poll-{number + 1:02}"))
         for number in range(spec.windows):
             plan.make_windows(plan.add_tentacle(f"win-{number + 1:02}"))
+        for tentacle in plan.tentacles[1::2] if spec.mixed else ():
+            tentacle.windows = True
         listening = [tentacle for tentacle in plan.tentacles if not tentacle.polling]
         foreign = min(spec.foreign, len(listening))
         for number in range(foreign):

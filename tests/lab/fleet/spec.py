@@ -18,6 +18,11 @@ def _executable() -> tuple[str, ...]:
     return tuple(shlex.split(os.environ.get("OCTO_TENTACLE", "")))
 
 
+def _mixed() -> bool:
+    """OCTO_MIXED: the same tests over a mixed fleet."""
+    return bool(os.environ.get("OCTO_MIXED"))
+
+
 @dataclass(frozen=True)
 class FleetSpec:
     """Hosts are called web-01, web-02, ... (listening), poll-01, ... (polling) and win-01, ... (listening, Windows); nodes are node-1, node-2, ..."""
@@ -37,3 +42,4 @@ class FleetSpec:
     settings: Mapping[str, object] = field(default_factory=dict)  # anything else for lab.json
     root: Path | None = None
     executable: tuple[str, ...] = field(default_factory=_executable)
+    mixed: bool = field(default_factory=_mixed)  # every second host plays Windows, its instance named as ever
