@@ -47,6 +47,8 @@ def test_a_running_task_is_waited_for_and_the_nodes_end_as_they_began() -> None:
         play = running.finish(PATIENCE)
         assert play.rc == 0, play.text
         assert tasks.get(deployment.id).state == "Success"
+        assert play.text.count("Allowed: restart the node node-1.") == 2, "what was seen before the wait is old"
+        assert play.text.count("Allowed: restart the node node-2.") == 1
         assert database.node_history()[1:] == [("node-1", "draining"), ("node-1", "started"), ("node-1", "active"), ("node-2", "started")]
         assert {node.name: node.draining for node in database.nodes()} == {"node-1": False, "node-2": True}
         assert "Still drained, and taking no new task: node-2." in play.text
