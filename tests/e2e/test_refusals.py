@@ -385,7 +385,10 @@ SERVER = Story(
     (
         Case(
             "the import installs a third certificate",
-            ("Went wrong on node-1: After the import of {new} the Octopus Server's database then held", "so {old} was imported again at once and read back"),
+            (
+                "Went wrong on node-1: After the import of {new} the Octopus Server's database then held",
+                "so {old} was imported again at once and read back",
+            ),
             phase="PROVEN",
             trust={"web-01": BOTH},
             during=third_for_new,
