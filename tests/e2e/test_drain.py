@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,7 @@ from lab.server.tasks import Tasks
 from lab.waiting import until
 
 COMMIT = {"octopus_commit": True}
+LASTS = 6.0  # seconds for which the deployment goes on in a drained node: longer than what a gate has seen stays fresh (tasks/restart.yml)
 
 
 @contextmanager
@@ -43,6 +45,8 @@ def test_a_running_task_is_waited_for_and_the_nodes_end_as_they_began() -> None:
 
         running = plays.start(fleet, plays.ROTATE, variables={**COMMIT, **retire})
         until(lambda: ("node-1", "draining") in database.node_history() or running.process.poll() is not None, PATIENCE, what="node-1 to be drained")
+        ends = time.monotonic() + LASTS
+        until(lambda: time.monotonic() > ends, LASTS + 5, what="the deployment to end")
         tasks.finish(deployment.id)
         play = running.finish(PATIENCE)
         assert play.rc == 0, play.text
