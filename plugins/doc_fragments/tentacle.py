@@ -14,7 +14,7 @@ options:
     description:
       - Parent of the instance index C(Tentacle/Instances).
       - Handed on to the vendor's commands as their own variable C(TentacleMachineConfigurationHomeDirectory).
-      - On Windows V(C:\ProgramData\Octopus) unless it is set.
+      - On Windows V(C:\\ProgramData\\Octopus) unless it is set.
     type: path
     default: /etc/octopus
   machine_id_file:

@@ -16,23 +16,23 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import 
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.endpoint import Endpoint, Proxy, parse
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.pem import PemIdentity, key_text
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
-from unit.halibut import doubles
+from unit.halibut import doubles, test_probe
 from unit.halibut.conftest import People
-from unit.halibut.test_probe import (  # noqa: F401  # run once more, with the other library
-    test_a_name_that_cannot_be_a_name_is_a_row_like_any_other,
-    test_a_port_that_asks_for_no_certificate_is_named_and_not_questioned,
-    test_accepted_and_refused,
-    test_an_alert_inside_the_handshake_is_told_in_openssl_s_words,
-    test_ipv6,
-    test_looking_at_the_certificate_asks_nothing_and_ends_politely,
-    test_names_are_sent_and_addresses_are_not,
-    test_no_session_is_ever_resumed,
-    test_the_question_is_one_write_and_the_goodbye_the_null_message,
-    test_what_is_no_answer_has_its_own_verdict,
-    test_whoever_was_accepted_too_early_calls_again_as_the_control,
-)
 
 Opened = Callable[..., doubles.Port]
+
+# Run once more, with the other library.
+test_a_name_that_cannot_be_a_name_is_a_row_like_any_other = test_probe.test_a_name_that_cannot_be_a_name_is_a_row_like_any_other
+test_a_port_that_asks_for_no_certificate_is_named_and_not_questioned = test_probe.test_a_port_that_asks_for_no_certificate_is_named_and_not_questioned
+test_accepted_and_refused = test_probe.test_accepted_and_refused
+test_an_alert_inside_the_handshake_is_told_in_openssl_s_words = test_probe.test_an_alert_inside_the_handshake_is_told_in_openssl_s_words
+test_ipv6 = test_probe.test_ipv6
+test_looking_at_the_certificate_asks_nothing_and_ends_politely = test_probe.test_looking_at_the_certificate_asks_nothing_and_ends_politely
+test_names_are_sent_and_addresses_are_not = test_probe.test_names_are_sent_and_addresses_are_not
+test_no_session_is_ever_resumed = test_probe.test_no_session_is_ever_resumed
+test_the_question_is_one_write_and_the_goodbye_the_null_message = test_probe.test_the_question_is_one_write_and_the_goodbye_the_null_message
+test_what_is_no_answer_has_its_own_verdict = test_probe.test_what_is_no_answer_has_its_own_verdict
+test_whoever_was_accepted_too_early_calls_again_as_the_control = test_probe.test_whoever_was_accepted_too_early_calls_again_as_the_control
 
 
 @pytest.fixture(autouse=True)

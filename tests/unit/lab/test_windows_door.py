@@ -221,7 +221,7 @@ def test_modules_that_look(machine: Machine) -> None:
     regular = run(machine, "win_find", paths=["C:\\Web Shop"], patterns=["^tent"], use_regex=True)
     assert (regular["matched"], regular["examined"]) == (1, 1)
     assert run(machine, "win_service_info") == {"changed": False, "exists": False, "services": []}
-    assert run(machine, "win_service", name="x", state="started")["msg"].startswith("Service 'x' is not installed")
+    assert run(machine, "win_service", **{"name": "x", "state": "started"})["msg"].startswith("Service 'x' is not installed")
     assert run(machine, "slurp", src="C:\\nothing")["failed"]
 
 

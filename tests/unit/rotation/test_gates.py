@@ -93,8 +93,8 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> list[Roster]:
     made: list[Roster] = []
     real = _survey.build_roster
 
-    def build(*given: Any, **named: Any) -> Roster:
-        made.append(real(*given, **named))
+    def build(*given: Any, ours: frozenset[str], **named: Any) -> Roster:
+        made.append(real(*given, ours=ours, **named))
         return made[-1]
 
     monkeypatch.setattr(_survey, "build_roster", build)
