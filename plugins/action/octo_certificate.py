@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import contextlib
+import ntpath
+import posixpath
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -19,11 +21,11 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._host import Pos
 from ansible_collections.octofleet.octopus.plugins.module_utils._keys import holder as holders
 from ansible_collections.octofleet.octopus.plugins.module_utils._keys.holder import Holder
 from ansible_collections.octofleet.octopus.plugins.module_utils._keys.keeper import Keeper, Outcome, Staging, described
-from ansible_collections.octofleet.octopus.plugins.module_utils._keys.options import ARGUMENTS, BY_APPLICATION, REQUIRED_IF
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.options import ARGUMENTS, REQUIRED_IF, completed
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import permit as permits
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._action import OctoAction, this_run
-from ansible_collections.octofleet.octopus.plugins.plugin_utils._keys import keys_of, refuse_windows
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._keys import is_windows, keys_of, refuse_windows, remote_keys_of
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._options import controller_file, options_of
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._secret_call import SecretCalls
 
@@ -46,6 +48,7 @@ class Asked(NamedTuple):
     params: Mapping[str, Any]
     old: str
     new: str | None
+    windows: bool = False
 
     @property
     def state(self) -> str:
@@ -56,9 +59,10 @@ class ActionModule(SecretCalls, OctoAction):
     _supports_async = False
 
     def act(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        asked = _asked(options_of(self, ARGUMENTS, required_if=REQUIRED_IF))
+        asked = _asked(options_of(self, ARGUMENTS, required_if=REQUIRED_IF), is_windows(self))
         _refuse(asked.params, self._task.check_mode)
-        refuse_windows(self, task_vars)
+        if asked.params["application"] == "tentacle":
+            refuse_windows(self, task_vars)
         if asked.old and asked.new == asked.old:
             raise OctoError(
                 f"octo_certificate was asked to replace {asked.old} by itself. `replaces` names the old certificate, `thumbprint` the new one."
@@ -83,7 +87,7 @@ class ActionModule(SecretCalls, OctoAction):
         name = asked.params["instance"]
         if asked.params["application"] == "server":
             return [{"instance": name, "code": ""}]
-        found = keys_of(self, asked.params, task_vars).instances()
+        found = remote_keys_of(self, asked.params, task_vars).instances()
         if name != ALL or asked.state == "backed_up":
             return found
         return [_the_one(found, self._meant(asked, found, task_vars), str(task_vars["inventory_hostname"]))]
@@ -141,11 +145,10 @@ class ActionModule(SecretCalls, OctoAction):
         )
 
 
-def _asked(options: Mapping[str, Any]) -> Asked:
-    given = {name: value for name, value in options.items() if value is not None}
-    params = {**options, **BY_APPLICATION[options["application"]], **given}
+def _asked(options: Mapping[str, Any], windows: bool) -> Asked:
+    params = completed(options, windows)
     old, new = (_thumbprint.parse(params[name], name) if params[name] else None for name in ("replaces", "thumbprint"))
-    return Asked(params, old or "", new)
+    return Asked(params, old or "", new, windows)
 
 
 def _refuse(params: Mapping[str, Any], check: bool) -> None:
@@ -207,7 +210,8 @@ def _holder(application: str, found: Mapping[str, Any]) -> Holder:
 
 
 def _done(asked: Asked, outcome: Outcome) -> dict[str, Any]:
-    path = f"{asked.params['store']}/{outcome.identity.thumbprint}.pfx" if outcome.identity else ""
+    paths = ntpath if asked.windows else posixpath
+    path = paths.join(asked.params["store"], f"{outcome.identity.thumbprint}.pfx") if outcome.identity else ""
     return {
         "changed": outcome.changed,
         "sentence": outcome.sentence,

@@ -15,6 +15,7 @@ from ansible_collections.octofleet.octopus.plugins.plugin_utils._action import O
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._api import API_ARGUMENTS, client_from
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._keys import journal_of
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._options import options_of
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._secret_call import SecretCalls
 
 ARGUMENTS: dict[str, Any] = {
     **API_ARGUMENTS,
@@ -25,14 +26,14 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-class ActionModule(OctoAction):
+class ActionModule(SecretCalls, OctoAction):
     _supports_async = False
 
     def act(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         params = options_of(self, ARGUMENTS)
         client = client_from(params)
         nodes = drain.choose(client.nodes(), params["name"])
-        journal = journal_of(self, params["journal"], task_vars) if params["journal"] else None
+        journal = journal_of(self, params["journal"], task_vars) if params["journal"] is not None else None
         draining = drain.Drain(client, time.monotonic, time.sleep, journal)
         if self._task.check_mode:
             found = draining.expected(nodes, params["state"])

@@ -23,7 +23,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import 
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._action import OctoAction, forks_of, this_run
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._api import API_ARGUMENTS, client_from
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._gates import Frame, Gate, Gates
-from ansible_collections.octofleet.octopus.plugins.plugin_utils._keys import keys_of, refuse_windows
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._keys import keys_of
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._options import options_of
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._secret_call import SecretCalls
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._survey import Asked, Inventory, Survey
@@ -37,10 +37,10 @@ ARGUMENTS: dict[str, Any] = {
     "adopt": {"type": "str"},
     "commit": {"type": "bool", "default": False},
     "spaces": {"type": "list", "elements": "str"},
-    "store": {"type": "path", "default": "/var/lib/octopus-rotation"},
+    "store": {"type": "path"},
     "backup_password": {"type": "str", "no_log": True},
     "instance": {"type": "str", "default": "OctopusServer"},
-    "executable": {"type": "list", "elements": "str", "default": ["/Octopus/Octopus.Server"]},
+    "executable": {"type": "list", "elements": "str"},
     "copy_in": {"type": "list", "elements": "str"},
     "copy_out": {"type": "list", "elements": "str"},
     "known_servers": {"type": "dict"},
@@ -86,7 +86,7 @@ class ActionModule(SecretCalls, OctoAction):
             client_from(params),
             inventory,
             _asked(params, task_vars),
-            self._keys(params, task_vars),
+            keys_of(self, params, task_vars),
             Secret(params["backup_password"]) if params["backup_password"] else None,
             reads_database=commit,
             sweep=sweep_from(self, params["probe_from"], task_vars),
@@ -101,10 +101,6 @@ class ActionModule(SecretCalls, OctoAction):
         for line in ways:
             display.display(line)
         self._keep(params["report"], report.make_word(params["step"], old, new, [error.message, *ways]))
-
-    def _keys(self, params: Mapping[str, Any], task_vars: dict[str, Any]) -> Any:
-        refuse_windows(self, task_vars)
-        return keys_of(self, params, task_vars)
 
     def _keep(self, path: str | None, report: Mapping[str, Any]) -> None:
         if not path:

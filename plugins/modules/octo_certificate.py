@@ -91,8 +91,9 @@ options:
     description:
       - Folder on the host, for its owner only (0700). It holds V(<thumbprint>.pfx) and, for people, V(<thumbprint>.json).
       - The Tentacle instances of a host share it.
+      - Without it V(/var/lib/octopus-rotation), on Windows V(C:\ProgramData\OctopusRotation), where it is made for the system and
+        administrators only, and refused if anybody else but the account of the task has a right on it or on a file in it.
     type: path
-    default: /var/lib/octopus-rotation
   backup_password:
     description: Password of all PFX files in O(store) and O(backup_dir). Needed for every state. It stays on the controller.
     type: str
@@ -109,7 +110,8 @@ options:
   executable:
     description:
       - Program and leading arguments that reach the vendor's tool, such as V([docker, exec, octopus, /Octopus/Octopus.Server]).
-      - Without it V([/Octopus/Octopus.Server]) or V([/opt/octopus/tentacle/Tentacle]).
+      - Without it V([/Octopus/Octopus.Server]) or V([/opt/octopus/tentacle/Tentacle]); on Windows C(Octopus.Server.exe) in the folder that the
+        vendor's installer has left in the registry, or else in V(C:\Program Files\Octopus Deploy\Octopus).
     type: list
     elements: str
   machine_configuration_home:
@@ -125,7 +127,7 @@ options:
   copy_in:
     description:
       - For a Server in a container, program and arguments that copy C({src}) of the host to C({dest}) of the container, such as
-        V([docker, cp, "{src}", "octopus:{dest}"]).
+        V([docker, cp, "{src}", "octopus:{dest}"]). Not on Windows.
     type: list
     elements: str
   copy_out:
@@ -133,7 +135,9 @@ options:
     type: list
     elements: str
   timeout:
-    description: After how many seconds a single run of the vendor's tool, or the wait for another run, is given up.
+    description:
+      - After how many seconds a single run of the vendor's tool, or the wait for another run, is given up.
+      - On Windows it is the connection that gives up a run of the vendor's tool.
     type: int
     default: 300
   permit:
@@ -185,8 +189,12 @@ attributes:
     support: full
     details: Shows the thumbprint that is backed up, staged or active, before and after.
   platform:
-    platforms: posix
-    support: full
+    platforms: posix, windows
+    support: partial
+    details: >-
+      The keys of Tentacles on Linux only. Windows nodes of an Octopus Server are reached through the collection C(ansible.windows), which must be
+      installed on the controller. The account of the connection itself must be an administrator there, and the vendor's tool needs a loaded profile,
+      as C(become) with C(runas) has.
 requirements:
   - cryptography (on the controller)
 seealso:

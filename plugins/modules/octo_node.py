@@ -35,7 +35,8 @@ options:
     description:
       - Folder on the host that the task is called for. Before O(state=drained) changes a node, it writes there that it does; if it cannot, no node is changed.
       - With it, O(state=active) changes only nodes that are noted there, and removes the note, so that a node that an operator drains stays as it is.
-      - The rotation uses its key store on the first Server node, where the next run finds what one that was killed has left.
+      - The rotation uses its key store on the first Server node, where the next run finds what one that was killed has left. Empty, it means the
+        one that M(octofleet.octopus.octo_certificate) has without O(octofleet.octopus.octo_certificate#module:store).
     type: path
 extends_documentation_fragment:
   - octofleet.octopus.api
@@ -51,7 +52,7 @@ attributes:
   platform:
     platforms: posix
     support: full
-    details: Runs on the controller; the host that it is called for is contacted only with O(journal).
+    details: Runs on the controller; the host that it is called for is contacted only with O(journal), and may then be a Windows host, too.
 seealso:
   - module: octofleet.octopus.octo_service
   - module: octofleet.octopus.octo_machine_info

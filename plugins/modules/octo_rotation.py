@@ -49,7 +49,6 @@ options:
   store:
     description: Folder on the first Server node that holds the PFX files, see M(octofleet.octopus.octo_certificate).
     type: path
-    default: /var/lib/octopus-rotation
   backup_password:
     description: Password of the PFX files in O(store). Without it the wire is asked for identities only.
     type: str
@@ -58,10 +57,9 @@ options:
     type: str
     default: OctopusServer
   executable:
-    description: Program and leading arguments that reach C(Octopus.Server) on the node.
+    description: Program and leading arguments that reach C(Octopus.Server) on the node, see M(octofleet.octopus.octo_certificate).
     type: list
     elements: str
-    default: [/Octopus/Octopus.Server]
   copy_in:
     description: See M(octofleet.octopus.octo_certificate).
     type: list
@@ -160,7 +158,7 @@ attributes:
   platform:
     platforms: posix
     support: full
-    details: Runs on the controller.
+    details: Runs on the controller. The first Server node, whose keys it reads, may be a Windows host, see M(octofleet.octopus.octo_certificate).
 """
 
 EXAMPLES = r"""

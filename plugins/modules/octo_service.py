@@ -34,7 +34,10 @@ options:
     choices: [started, stopped, restarted, restarted_if_stale]
     required: true
   instance:
-    description: Name of the Tentacle instance, or V(*) for all instances of the host. Required with O(application=tentacle).
+    description:
+      - Name of the Tentacle instance, or V(*) for all instances of the host. Required with O(application=tentacle).
+      - With O(application=server) the name of the Server's instance on the node, V(OctopusServer) unless it is set; it is only used for the name of
+        the service, where O(service) does not give it.
     type: str
   endpoint:
     description:
@@ -54,8 +57,12 @@ options:
     aliases: [restart]
   service:
     description:
-      - Unit of the service. Required with O(application=server), where it need not exist if O(restart_command) is given.
-      - For a Tentacle the name that the vendor gives it, which is the name of the instance with hyphens for spaces, unless this is set.
+      - Unit of the service. With O(application=server) it need not exist if O(restart_command) is given.
+      - Unless it is set, the name that the vendor gives it, which is the name of the instance with hyphens for spaces.
+      - >-
+        On Windows the name of the service. The vendor's are C(OctopusDeploy Tentacle) for the Tentacle instance V(Tentacle),
+        C(OctopusDeploy Tentacle: <instance>) for others, C(OctopusDeploy) for a Server's instance V(OctopusServer), and
+        C(OctopusDeploy: <instance>) for others.
       - C({instance}) in it stands for that name, for hosts with several instances.
     type: str
 extends_documentation_fragment:
@@ -155,7 +162,7 @@ SPEC = _argspec.TENTACLE.merged(
             "state": {"type": "str", "choices": ["started", "stopped", "restarted", "restarted_if_stale"], "required": True},
             "thumbprint": {"type": "str"},
         },
-        required_if=[("application", "tentacle", ["instance"]), ("application", "server", ["service"])],
+        required_if=[("application", "tentacle", ["instance"])],
         required_by={"thumbprint": ["endpoint"]},
     ),
 )

@@ -14,18 +14,34 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
-from ansible_collections.octofleet.octopus.plugins.module_utils._keys import journal
 from ansible_collections.octofleet.octopus.plugins.module_utils._keys.hand import RemoteKeys
-from ansible_collections.octofleet.octopus.plugins.module_utils._keys.options import FOR_THE_TARGET
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.journal import VERBS, Journal, RemoteJournal
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.options import FOR_THE_TARGET, completed
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.port import Keys
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._secret_call import SecretCalls
 
 MODULE = "octofleet.octopus.octo_certificate"
-_HARMLESS = ("instances", "entries", *journal.VERBS)
+_HARMLESS = ("instances", "entries", *VERBS)
 
 
-def keys_of(action: SecretCalls, params: Mapping[str, Any], task_vars: dict[str, Any]) -> RemoteKeys:
-    """On the host that ``action`` is connected to, of a Server unless told otherwise. Of ``params`` only what the target needs goes there."""
-    common = {"application": "server", "state": "backed_up", **{name: params[name] for name in FOR_THE_TARGET if params.get(name) is not None}}
+def is_windows(action: ActionBase) -> bool:
+    return ".ps1" in action._connection.module_implementation_preferences
+
+
+def keys_of(action: SecretCalls, params: Mapping[str, Any], task_vars: dict[str, Any]) -> Keys:
+    """On the host that ``action`` is connected to, of a Server unless told otherwise; one brain, two hands (architecture.md)."""
+    if not is_windows(action):
+        return remote_keys_of(action, params, task_vars)
+    from ansible_collections.octofleet.octopus.plugins.plugin_utils import _windows_keys, _windows_task
+
+    _windows_task.refuse_unsupported(action)
+    return _windows_keys.keys_of(_windows_keys.Lent(action, task_vars), completed({"application": "server", **params}, windows=True))
+
+
+def remote_keys_of(action: SecretCalls, params: Mapping[str, Any], task_vars: dict[str, Any]) -> RemoteKeys:
+    """Through the module on a POSIX host. Of ``params`` only what the target needs goes there."""
+    meant = completed({"application": "server", **params}, windows=False)
+    common = {"state": "backed_up", **{name: meant[name] for name in FOR_THE_TARGET if meant.get(name) is not None}}
 
     def call(hand: Mapping[str, Any], secret: bool) -> Mapping[str, Any]:
         args = {**common, "hand": dict(hand)}
@@ -37,8 +53,14 @@ def keys_of(action: SecretCalls, params: Mapping[str, Any], task_vars: dict[str,
     return RemoteKeys(call)
 
 
-def journal_of(action: ActionBase, store: str, task_vars: dict[str, Any]) -> journal.RemoteJournal:
-    """The journal on the host that ``action`` is connected to."""
+def journal_of(action: SecretCalls, folder: str, task_vars: dict[str, Any]) -> Journal | RemoteJournal:
+    """The journal on the host that ``action`` is connected to; without a folder, in that of its key store."""
+    store = completed({"application": "server", "store": folder}, is_windows(action))["store"]
+    if is_windows(action):
+        from ansible_collections.octofleet.octopus.plugins.plugin_utils import _windows_keys, _windows_task
+
+        _windows_task.refuse_unsupported(action)
+        return Journal(_windows_keys.Vault(_windows_keys.Lent(action, task_vars), store), store)
     host = str(action._task.delegate_to or task_vars.get("inventory_hostname"))
 
     def call(hand: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -52,7 +74,7 @@ def journal_of(action: ActionBase, store: str, task_vars: dict[str, Any]) -> jou
             raise _failure(found, hand["verb"], host)
         return found
 
-    return journal.RemoteJournal(call)
+    return RemoteJournal(call)
 
 
 def _failure(found: Mapping[str, Any], verb: str, host: str) -> OctoError:
@@ -66,6 +88,8 @@ def _failure(found: Mapping[str, Any], verb: str, host: str) -> OctoError:
 
 
 def refuse_windows(action: SecretCalls, task_vars: Mapping[str, Any]) -> None:
-    if ".ps1" in action._connection.module_implementation_preferences:
+    if is_windows(action):
         host = task_vars.get("inventory_hostname")
-        raise OctoError(f"{host} is a Windows host. This version keeps keys on Linux, and those of an Octopus Server in a container, too.")
+        raise OctoError(
+            f"{host} is a Windows host. This version keeps the keys of Tentacles on Linux only, those of an Octopus Server on Windows, too."
+        )

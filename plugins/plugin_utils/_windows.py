@@ -38,6 +38,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._host import (
     Socket,
     iso,
 )
+from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import redact
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import index
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.agent import System
 from ansible_collections.octofleet.octopus.plugins.plugin_utils import _windows_scripts as scripts
@@ -64,8 +65,13 @@ def _service_of(instance: str) -> str:
     return "OctopusDeploy Tentacle" if instance == "Tentacle" else f"OctopusDeploy Tentacle: {instance}"
 
 
+def _node_of(instance: str) -> str:
+    """octopus-server.md 1.1."""
+    return "OctopusDeploy" if instance == "OctopusServer" else f"OctopusDeploy: {instance}"
+
+
 # Without --console the vendor's programs take a session of WinRM for a service's (octopus-server.md 6, 41). They give a service 45 seconds to start.
-WINDOWS = System(home=HOME, named=str, unit=_service_of, least_patience=60.0, words=("--console",))
+WINDOWS = System(home=HOME, named=str, unit=_service_of, node=_node_of, least_patience=60.0, words=("--console",))
 
 
 class Modules(Protocol):
@@ -160,14 +166,9 @@ class WindowsHost:
         result = self._call("win_powershell", args)
         found = result.get("result")
         if result.get("failed") or not isinstance(found, Mapping) or "sight" not in found:
-            raise OctoError(f"PowerShell on the host failed: {_reason(result)}", code="HOST_FAILED")
+            raise OctoError(f"PowerShell on the host failed: {reason_of(result)}", code="HOST_FAILED")
         sight = _Sight(found["sight"], shared, self._time.now())
-        if not sight.elevated:
-            raise OctoError(
-                "The account that Ansible uses on the host is not an administrator with all its rights, so it would see neither processes nor files "
-                "of others. Use one of the group Administrators, or become with the method runas.",
-                code="NOT_ELEVATED",
-            )
+        refuse_unelevated(sight.elevated)
         self._sight = sight
         return found["answer"], sight
 
@@ -246,7 +247,7 @@ class WindowsHost:
         self._work(scripts.REMOVE, {"Path": path})
 
     def private_folder(self) -> NoReturn:
-        raise OctoError("This version keeps no secrets on Windows hosts, not even for a moment.", code="NOT_ON_WINDOWS")
+        raise OctoError("This version keeps no secrets of Tentacles on Windows hosts, not even for a moment.", code="NOT_ON_WINDOWS")
 
     # -- programs
 
@@ -264,9 +265,7 @@ class WindowsHost:
             args["stdin"] = stdin.decode("utf-8")
         result = self._call("win_command", args, env)
         self._forget()
-        if "stdout" not in result:
-            raise OctoError(f"{argv[0]} could not be started: {_reason(result)}", code="EXECUTABLE_MISSING", argv=list(argv))
-        return Completed(int(result["rc"]), _plain(result["stdout"]), _plain(result.get("stderr") or ""))
+        return completed(argv, result)
 
     def order(self, verb: str, unit: str, timeout: float) -> Completed:
         self._served.clear()
@@ -436,7 +435,26 @@ def _process(line: str) -> Process:
     return Process(int(pid), int(parent), -1, split_command_line(command[0]) if command else (), int(started))
 
 
-def _reason(result: Mapping[str, Any]) -> str:
+def completed(argv: Sequence[str], result: Mapping[str, Any]) -> Completed:
+    """What win_command tells of a program; its words for one that did not start repeat the whole command line."""
+    if "stdout" in result:
+        return Completed(int(result["rc"]), _plain(result["stdout"]), _plain(result.get("stderr") or ""))
+    shown, reason = redact(argv), reason_of(result)
+    for word, original in zip(shown, argv, strict=True):
+        reason = reason.replace(original, word)
+    raise OctoError(f"{argv[0]} could not be started: {reason}", code="EXECUTABLE_MISSING", argv=shown)
+
+
+def refuse_unelevated(elevated: bool) -> None:
+    if not elevated:
+        raise OctoError(
+            "The account that Ansible uses on the host is not an administrator with all its rights, so it would see neither processes nor files "
+            "of others. Use one of the group Administrators, or become with the method runas.",
+            code="NOT_ELEVATED",
+        )
+
+
+def reason_of(result: Mapping[str, Any]) -> str:
     errors = result.get("error") or []
     said = [str(one.get("exception", {}).get("message") or one.get("output") or "") for one in errors if isinstance(one, Mapping)]
     return " ".join(text.strip() for text in said if text.strip())[:500] or str(result.get("msg") or "it said nothing")

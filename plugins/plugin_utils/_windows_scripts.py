@@ -4,10 +4,11 @@
 
 # PRIVATE to the collection; may change at any time.
 
-"""What is run on Windows through ansible.windows.win_powershell, all of it: six constant texts. Data travels as parameters, and no secret does.
+"""What is run on Windows through ansible.windows.win_powershell, all of it: eleven constant texts. Data travels as parameters, and no secret does.
 
-Each text ends by looking around, so that an act and the sight of what it did are one round trip. A text that acts lacks
-SupportsShouldProcess, so that win_powershell itself skips it in check mode. Windows PowerShell 5.1 and later.
+Six are about Tentacles, five about the keys of an Octopus Server. Each ends by looking around, so that an act and the sight of what it did
+are one round trip. A text that acts lacks SupportsShouldProcess, so that win_powershell itself skips it in check mode. Windows PowerShell 5.1
+and later.
 """
 
 from __future__ import annotations
@@ -495,5 +496,194 @@ REMOVE = _script(
     r"""
 $answer = ''
 if ([IO.Directory]::Exists($Path)) { [IO.Directory]::Delete($Path, $true) } else { [IO.File]::Delete($Path) }
+""",
+)
+
+# -- the keys of an Octopus Server
+
+_STORE = """    [string] $Folder
+)
+"""
+
+# Facts only; what of them leaves a folder open is judged on the controller. Who is asked about by number, since names are translated.
+_KEEPING = r"""
+function Get-Account([string] $Sid) {
+    $shown = $Sid
+    try {
+        $shown = (New-Object -TypeName Security.Principal.SecurityIdentifier -ArgumentList $Sid).Translate([Security.Principal.NTAccount]).Value
+    }
+    catch {
+        # An account that was deleted, or of a domain that does not answer.
+        $shown = $Sid
+    }
+    @{ sid = $Sid; name = $shown }
+}
+
+function Get-Access([object] $Item) {
+    $sections = [Security.AccessControl.AccessControlSections] 'Access, Owner'
+    $rights = if ($PSVersionTable.PSVersion.Major -lt 6) {
+        $Item.GetAccessControl($sections)
+    }
+    else {
+        [IO.FileSystemAclExtensions]::GetAccessControl($Item, $sections)
+    }
+    $numbers = [Security.Principal.SecurityIdentifier]
+    $rules = @($rights.GetAccessRules($true, $true, $numbers) | Where-Object -FilterScript { $_.AccessControlType -eq 'Allow' })
+    $allowed = @($rules | ForEach-Object -Process { $_.IdentityReference.Value } | Select-Object -Unique)
+    @{
+        owner = Get-Account ($rights.GetOwner($numbers).Value)
+        allowed = @($allowed | ForEach-Object -Process { Get-Account $_ })
+    }
+}
+
+function New-Closed([string] $Place) {
+    # Closed from the first moment: for the system and administrators, and for whatever will be in it.
+    $rights = New-Object -TypeName Security.AccessControl.DirectorySecurity
+    $rights.SetAccessRuleProtection($true, $false)
+    foreach ($sid in 'S-1-5-18', 'S-1-5-32-544') {
+        $who = New-Object -TypeName Security.Principal.SecurityIdentifier -ArgumentList $sid
+        $kinds = 'ContainerInherit, ObjectInherit'
+        $rule = New-Object -TypeName Security.AccessControl.FileSystemAccessRule -ArgumentList $who, 'FullControl', $kinds, 'None', 'Allow'
+        $rights.AddAccessRule($rule)
+    }
+    # The last of them, administrators: not the account of the task, which may be another one next time.
+    $rights.SetOwner($who)
+    if ($PSVersionTable.PSVersion.Major -lt 6) {
+        [void] [IO.Directory]::CreateDirectory($Place, $rights)
+    }
+    else {
+        [void] [IO.FileSystemAclExtensions]::CreateDirectory($rights, $Place)
+    }
+}
+
+function Move-Over([string] $From, [string] $To) {
+    if ([IO.File]::Exists($To)) { [IO.File]::Replace($From, $To, [NullString]::Value) } else { [IO.File]::Move($From, $To) }
+}
+
+function Get-Store {
+    $identity = [Security.Principal.WindowsIdentity]::GetCurrent()
+    $cryptography = 'HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Cryptography'
+    $view = [Microsoft.Win32.RegistryKey]::OpenBaseKey([Microsoft.Win32.RegistryHive]::LocalMachine, [Microsoft.Win32.RegistryView]::Registry64)
+    $key = $view.OpenSubKey('Software\Octopus\OctopusServer')
+    $found = @{
+        elevated = ([Security.Principal.WindowsPrincipal] $identity).IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)
+        machine = [Environment]::MachineName + ' ' + [Microsoft.Win32.Registry]::GetValue($cryptography, 'MachineGuid', '')
+        location = if ($null -ne $key) { [string] $key.GetValue('InstallLocation') } else { '' }
+        account = $identity.User.Value
+        exists = $false
+        link = $false
+        access = $null
+        files = @()
+        folders = @()
+    }
+    $item = Get-Item -LiteralPath $Folder -Force -ErrorAction SilentlyContinue
+    if (-not $found.elevated -or $item -isnot [IO.DirectoryInfo]) {
+        return $found
+    }
+    $found.exists = $true
+    $found.link = ($item.Attributes -band [IO.FileAttributes]::ReparsePoint) -ne 0
+    $found.access = Get-Access $item
+    $found.files = @(foreach ($file in $item.GetFiles()) {
+            $wanted = $file.Name -match '\.(pfx|json)$' -and $file.Length -le 1MB
+            $data = if ($wanted) { [Convert]::ToBase64String([IO.File]::ReadAllBytes($file.FullName)) } else { $null }
+            @{ name = $file.Name; size = $file.Length; data = $data; access = Get-Access $file }
+        })
+    $found.folders = @(foreach ($inner in $item.GetDirectories('private-*')) {
+            @{ name = $inner.Name; files = @($inner.GetFiles() | ForEach-Object -Process { @{ name = $_.Name; size = $_.Length } }) }
+        })
+    $found
+}
+"""
+
+_KEPT = """
+$Ansible.Changed = $false
+$Ansible.Result = @{ answer = $answer; store = Get-Store }
+"""
+
+
+def _key_script(parameters: str, body: str, checked: bool = False) -> str:
+    binding = "SupportsShouldProcess = $true" if checked else ""
+    return f"[CmdletBinding({binding})]\nparam (\n{parameters}{_STORE}{_KEEPING}{body}{_KEPT}"
+
+
+STORE = _key_script("", "\n$answer = ''\n", checked=True)
+
+# A fresh folder for what the vendor's tool writes and reads, inside the store. What runs that were killed have left goes first:
+# those of this controller (``$Mine``, which holds its lock meanwhile), and whoever's after a day.
+PRIVATE = _key_script(
+    """    [string] $Name,
+    [string] $Mine,
+""",
+    r"""
+$answer = ''
+if (-not [IO.Directory]::Exists($Folder)) { New-Closed $Folder }
+$yesterday = [datetime]::UtcNow.AddDays(-1)
+foreach ($left in (Get-Item -LiteralPath $Folder -Force).GetDirectories('private-*')) {
+    if ($left.Name.StartsWith($Mine, [StringComparison]::Ordinal) -or $left.CreationTimeUtc -lt $yesterday) {
+        # A program that a killed run has left may still have a file there open; then it is swept by the next one.
+        try { $left.Delete($true) } catch { $answer = $_.Exception.Message }
+    }
+}
+New-Closed ([IO.Path]::Combine($Folder, $Name))
+""",
+)
+
+# What is no secret: a note beside a PFX, the journal.
+WRITE = _key_script(
+    """    [string] $Path,
+    [string] $Text,
+    [string] $Suffix,
+""",
+    r"""
+$answer = ''
+if (-not [IO.Directory]::Exists($Folder)) { New-Closed $Folder }
+$new = "$Path$Suffix.new.tmp"
+$data = (New-Object -TypeName Text.UTF8Encoding -ArgumentList $false).GetBytes($Text)
+try {
+    $stream = New-Object -TypeName IO.FileStream -ArgumentList $new, ([IO.FileMode]::CreateNew), ([IO.FileAccess]::Write), ([IO.FileShare]::None)
+    try {
+        $stream.Write($data, 0, $data.Length)
+        $stream.Flush($true)
+    }
+    finally {
+        $stream.Dispose()
+    }
+    Move-Over $new $Path
+}
+finally {
+    if ([IO.File]::Exists($new)) { [IO.File]::Delete($new) }
+}
+""",
+)
+
+# What a private folder has received, into the store around it.
+KEEP = _key_script(
+    """    [string] $Source,
+    [string] $Path,
+""",
+    r"""
+$answer = ''
+$stream = New-Object -TypeName IO.FileStream -ArgumentList $Source, ([IO.FileMode]::Open), ([IO.FileAccess]::ReadWrite), ([IO.FileShare]::None)
+try { $stream.Flush($true) } finally { $stream.Dispose() }
+Move-Over $Source $Path
+""",
+)
+
+ERASE = _key_script(
+    """    [string] $Path,
+""",
+    r"""
+$answer = ''
+$deadline = [datetime]::UtcNow.AddSeconds(10)
+while ([IO.Directory]::Exists($Path) -or [IO.File]::Exists($Path)) {
+    try {
+        if ([IO.Directory]::Exists($Path)) { [IO.Directory]::Delete($Path, $true) } else { [IO.File]::Delete($Path) }
+    }
+    catch {
+        # A scanner of viruses may hold for a moment what has just been written.
+        if ([datetime]::UtcNow -ge $deadline) { throw }
+        Start-Sleep -Milliseconds 200
+    }
+}
 """,
 )

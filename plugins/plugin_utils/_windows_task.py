@@ -53,8 +53,15 @@ def run(modules: Modules, name: str, args: Mapping[str, Any], mode: Mode, clock:
     """The result of the task ``name``, such as octo_trust, with the same options, keys and sentences as on POSIX."""
     task = TASKS[name]
     params = checked(task.spec, args)
-    host = WindowsHost(modules, installation_of(params, WINDOWS).home, [params["service"]] if params["service"] else [], clock)
+    host = WindowsHost(modules, installation_of(params, WINDOWS).home, _units(params), clock)
     return task.brain(host, params, mode)
+
+
+def _units(params: Params) -> list[str]:
+    """Services that the first look would not find by itself."""
+    if params.get("application") == "server":
+        return [manage.node_unit(params, WINDOWS)]
+    return [params["service"]] if params["service"] else []
 
 
 def checked(spec: ArgumentSpec, args: Mapping[str, Any]) -> dict[str, Any]:

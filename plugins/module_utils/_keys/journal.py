@@ -17,7 +17,8 @@ import time
 from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
-from ansible_collections.octofleet.octopus.plugins.module_utils._host import Host, iso
+from ansible_collections.octofleet.octopus.plugins.module_utils._host import iso
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.store import KeyHost
 
 FILE = "draining.json"
 NOTE, NOTES, FORGET = "note", "notes", "forget"
@@ -27,10 +28,10 @@ VERBS = (NOTE, NOTES, FORGET)
 class Journal:
     """On the host itself."""
 
-    def __init__(self, host: Host, folder: str) -> None:
+    def __init__(self, host: KeyHost, folder: str) -> None:
         self._host = host
         self._folder = folder
-        self._path = f"{folder}/{FILE}"
+        self._path = str(host.paths.join(folder, FILE))
 
     def names(self) -> List[str]:
         return sorted(self._read())
@@ -76,7 +77,7 @@ class RemoteJournal:
         self._call({"verb": FORGET, "nodes": list(names)})
 
 
-def answer(host: Host, folder: str, hand: Mapping[str, Any]) -> Dict[str, Any]:
+def answer(host: KeyHost, folder: str, hand: Mapping[str, Any]) -> Dict[str, Any]:
     """On the target: carry out one of ``VERBS``."""
     journal = Journal(host, folder)
     if hand["verb"] == NOTES:

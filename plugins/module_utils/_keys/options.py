@@ -34,7 +34,7 @@ ARGUMENTS: Dict[str, Any] = {
     "pfx": {"type": "path"},
     "pfx_password": {"type": "str", "no_log": True},
     "trusted_by_nobody": {"type": "list", "elements": "str", "default": []},
-    "store": {"type": "path", "default": "/var/lib/octopus-rotation"},
+    "store": {"type": "path"},
     "backup_password": {"type": "str", "no_log": True},
     "backup_dir": {"type": "path"},
     "instance": {"type": "str"},
@@ -62,8 +62,17 @@ FOR_THE_TARGET = (
     "timeout",
 )
 REQUIRED_IF = [("source", "pfx", ["pfx"])]
-# What `instance` and `executable` are where they are not given.
-BY_APPLICATION: Mapping[str, Mapping[str, Any]] = {
-    "server": {"instance": "OctopusServer", "executable": ["/Octopus/Octopus.Server"]},
-    "tentacle": {"instance": "Tentacle", "executable": ["/opt/octopus/tentacle/Tentacle"]},
-}
+_INSTANCES = {"server": "OctopusServer", "tentacle": "Tentacle"}
+_EXECUTABLES = {"server": ["/Octopus/Octopus.Server"], "tentacle": ["/opt/octopus/tentacle/Tentacle"]}
+_STORE, _WINDOWS_STORE = "/var/lib/octopus-rotation", r"C:\ProgramData\OctopusRotation"
+
+
+def completed(options: Mapping[str, Any], windows: bool) -> Dict[str, Any]:
+    """With what `instance`, `executable` and `store` are where they are not given. On Windows the program is found where it was installed."""
+    application = options["application"]
+    meant = {
+        "instance": _INSTANCES[application],
+        "executable": None if windows else _EXECUTABLES[application],
+        "store": _WINDOWS_STORE if windows else _STORE,
+    }
+    return {**options, **{name: value for name, value in meant.items() if not options.get(name)}}

@@ -13,16 +13,54 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, List, Mapping, NamedTuple, Optional
+from types import ModuleType
+from typing import Any, Callable, ContextManager, List, Mapping, NamedTuple, Optional, Protocol, Sequence
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
-from ansible_collections.octofleet.octopus.plugins.module_utils._host import Host
+from ansible_collections.octofleet.octopus.plugins.module_utils._host import Completed, FileStat
 
 BACKUP = "backup"
 STAGED = "staged"
 
 _NAME = re.compile(r"\A([0-9A-F]{40})\.(?:pfx|json)\Z")
 _LARGEST = 1 << 20  # a PFX of one leaf has 3 KB; what is larger is none of ours
+
+
+class KeyHost(Protocol):
+    """The part of a Host that keys need; Windows has one of its own for them (plugin_utils/_windows_keys.py)."""
+
+    paths: ModuleType
+
+    def run(self, argv: Sequence[str], *, timeout: float = 120.0) -> Completed:
+        """See Host."""
+
+    def read(self, path: str) -> Optional[bytes]:
+        """See Host."""
+
+    def stat(self, path: str) -> Optional[FileStat]:
+        """See Host."""
+
+    def names_in(self, folder: str) -> List[str]:
+        """See Host."""
+
+    def write_private(self, path: str, data: bytes, mode: int = 0o600) -> None:
+        """See Host."""
+
+    def remove(self, path: str) -> None:
+        """See Host."""
+
+    def private_folder(self) -> ContextManager[str]:
+        """See Host."""
+
+    def exclusively(self, path: str) -> ContextManager[int]:
+        """See Host."""
+
+
+class Exposure(NamedTuple):
+    """How others reach into a folder, and what closes it."""
+
+    how: str
+    remedy: str
 
 
 class Note(NamedTuple):
@@ -49,12 +87,15 @@ class Entry(NamedTuple):
 
 
 class Store:
-    def __init__(self, host: Host, folder: str) -> None:
+    """``exposure`` tells how others reach into the folder as it is at that moment; by default its mode does."""
+
+    def __init__(self, host: KeyHost, folder: str, exposure: Optional[Callable[[str], Optional[Exposure]]] = None) -> None:
         self._host = host
         self._folder = folder
+        self._exposure = exposure or self._by_mode
 
     def path_of(self, thumbprint: str) -> str:
-        return f"{self._folder}/{thumbprint}.pfx"
+        return str(self._host.paths.join(self._folder, f"{thumbprint}.pfx"))
 
     def entries(self) -> List[Entry]:
         self._refuse_open_folder()
@@ -92,12 +133,16 @@ class Store:
         return note_of(document) if isinstance(document, dict) and document.get("thumbprint") == thumbprint else None
 
     def _note_path(self, thumbprint: str) -> str:
-        return f"{self._folder}/{thumbprint}.json"
+        return str(self._host.paths.join(self._folder, f"{thumbprint}.json"))
 
     def _refuse_open_folder(self) -> None:
-        found = self._host.stat(self._folder)
-        if found is not None and found.mode & 0o077:
-            raise OctoError(f"The key store {self._folder} is open to other users (mode {found.mode:04o}). Close it: chmod 700 {self._folder}")
+        found = self._exposure(self._folder)
+        if found is not None:
+            raise OctoError(f"The key store {self._folder} is open to other users ({found.how}). Close it: {found.remedy}")
+
+    def _by_mode(self, folder: str) -> Optional[Exposure]:
+        found = self._host.stat(folder)
+        return Exposure(f"mode {found.mode:04o}", f"chmod 700 {folder}") if found is not None and found.mode & 0o077 else None
 
 
 def note_of(document: Mapping[str, Any]) -> Optional[Note]:

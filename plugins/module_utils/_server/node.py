@@ -17,9 +17,9 @@ import secrets
 from typing import Any, Callable, Iterator, List, Mapping, NamedTuple, Sequence
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
-from ansible_collections.octofleet.octopus.plugins.module_utils._host import Completed, Host
+from ansible_collections.octofleet.octopus.plugins.module_utils._host import Completed
 from ansible_collections.octofleet.octopus.plugins.module_utils._keys.port import Imported, KeysOnHost, Sealed
-from ansible_collections.octofleet.octopus.plugins.module_utils._keys.store import Store
+from ansible_collections.octofleet.octopus.plugins.module_utils._keys.store import KeyHost, Store
 from ansible_collections.octofleet.octopus.plugins.module_utils._keys.vendor import SERVER, VendorCli, said
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret, one_use_password
 
@@ -37,7 +37,17 @@ class _Place(NamedTuple):
 
 
 class NodeKeys(KeysOnHost):
-    def __init__(self, host: Host, cli: VendorCli, store: Store, copying: Copying = Copying(), timeout: float = 300.0) -> None:  # noqa: B008
+    """``advice`` is what helps on this kind of host when the vendor's tool complains."""
+
+    def __init__(
+        self,
+        host: KeyHost,
+        cli: VendorCli,
+        store: Store,
+        copying: Copying = Copying(),  # noqa: B008
+        timeout: float = 300.0,
+        advice: str = "",
+    ) -> None:
         if bool(copying.into) != bool(copying.out):
             raise OctoError("A Server in a container needs both copy_in and copy_out; one of them is missing.")
         super().__init__(store)
@@ -45,6 +55,7 @@ class NodeKeys(KeysOnHost):
         self._cli = cli
         self._copying = copying
         self._timeout = timeout
+        self._advice = advice
 
     def export(self) -> Sealed:
         return self._written(self._cli.export_certificate, "the certificate in the Octopus Server's database was to be exported")
@@ -59,7 +70,8 @@ class NodeKeys(KeysOnHost):
                 # Readable inside a container for the user that the Server runs as; here the folder around it is private.
                 self._host.write_private(place.here, certificate.pfx, 0o644 if self._copying.into else 0o600)
                 self._copy(self._copying.into, place.here, place.there)
-                words = said(self._run(self._cli.import_certificate(place.there, certificate.password)), certificate.password)
+                completed = self._run(self._cli.import_certificate(place.there, certificate.password))
+                words = said(completed, certificate.password) + (self._advice if completed.rc else "")
         except OctoError as error:
             words = error.message
         try:
@@ -77,7 +89,8 @@ class NodeKeys(KeysOnHost):
         if not pfx:
             raise OctoError(
                 f"{purpose[:1].upper()}{purpose[1:]}, but Octopus.Server (instance {self._cli.instance}) wrote no file and ended with {completed.rc}."
-                f" It says: {said(completed, password)} Run it as an administrator of the Server, where its database and Master Key can be read.",
+                f" It says: {said(completed, password)} Run it as an administrator of the Server, where its database and Master Key can be read."
+                f"{self._advice}",
                 rc=completed.rc,
             )
         return Sealed(pfx, password)
@@ -85,7 +98,7 @@ class NodeKeys(KeysOnHost):
     @contextlib.contextmanager
     def _place(self) -> Iterator[_Place]:
         with self._host.private_folder() as folder:
-            here = f"{folder}/certificate.pfx"
+            here = str(self._host.paths.join(folder, "certificate.pfx"))
             if not self._copying.into:
                 yield _Place(here, here)
                 return
@@ -100,7 +113,7 @@ class NodeKeys(KeysOnHost):
 
         Where even that fails, what stays there is a PFX whose one-use password nobody has.
         """
-        empty = f"{folder}/empty"
+        empty = str(self._host.paths.join(folder, "empty"))
         self._host.write_private(empty, b"", 0o644)
         with contextlib.suppress(OctoError):
             self._copy(self._copying.into, empty, there)
@@ -116,7 +129,7 @@ class NodeKeys(KeysOnHost):
         return self._host.run(argv, timeout=self._timeout)
 
 
-def keys_of(host: Host, params: Mapping[str, Any]) -> NodeKeys:
+def keys_of(host: KeyHost, params: Mapping[str, Any]) -> NodeKeys:
     """From the options of octo_certificate."""
     cli = VendorCli(SERVER, params["executable"], params["instance"])
     copying = Copying(params["copy_in"] or (), params["copy_out"] or ())

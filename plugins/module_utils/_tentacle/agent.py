@@ -30,6 +30,7 @@ class System(NamedTuple):
     home: str = index.DEFAULT_HOME
     named: Callable[[str], str] = _slug  # an instance, as it stands in the name of its service
     unit: Callable[[str], str] = "{}.service".format  # that name
+    node: Callable[[str], str] = _slug  # an instance of an Octopus Server, to its service (octopus-server.md 1.1)
     least_patience: float = 15.0  # seconds for a process to start in
     words: Sequence[str] = ()  # that every command of the vendor is given
 

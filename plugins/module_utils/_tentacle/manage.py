@@ -20,6 +20,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.servic
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.visit import Limits
 
 STARTED, STOPPED, RESTARTED, IF_STALE = "started", "stopped", "restarted", "restarted_if_stale"
+NODE = "OctopusServer"  # the vendor's name for the only instance of a Server on a host
 NODE_PATIENCE = 300.0  # seconds: a Server looks through its database before it listens
 
 
@@ -43,7 +44,12 @@ def service_rows(hands: Hands, params: Mapping[str, Any], limits: Limits, system
         return tentacle_rows(hands, params["instance"], params["state"], limits, installation_of(params, system))
     thumbprint = _thumbprint.parse(params["thumbprint"], "thumbprint of the Server") if params["thumbprint"] else None
     endpoint = _endpoint(params["endpoint"], thumbprint) if params["endpoint"] else None
-    return [node_row(hands, Node(params["service"], endpoint, params["restart_command"] or ()), params["state"], limits)]
+    return [node_row(hands, Node(node_unit(params, system), endpoint, params["restart_command"] or ()), params["state"], limits)]
+
+
+def node_unit(params: Mapping[str, Any], system: System = LINUX) -> str:
+    """The service of a node; without a name, the one that the vendor gives it."""
+    return str(params["service"] or system.node(params["instance"] or NODE))
 
 
 def tentacle_rows(hands: Hands, name: str, state: str, limits: Limits, installation: Installation) -> List[Row]:

@@ -123,7 +123,7 @@ def test_a_broken_answer_of_a_call_with_keys_is_not_shown() -> None:
     def execute(_module: str, _args: Any, task_vars: Any) -> dict[str, Any]:  # core's signature
         return broken
 
-    keys = _keys.keys_of(SimpleNamespace(_execute_module=execute, call_with_secret=execute), {}, dict(HOST))  # type: ignore[arg-type]
+    keys = _keys.remote_keys_of(SimpleNamespace(_execute_module=execute, call_with_secret=execute), {}, dict(HOST))  # type: ignore[arg-type]
     with pytest.raises(OctoError, match="MODULE FAILURE") as caught:
         keys.export()
     assert caught.value.evidence == {"rc": 1}

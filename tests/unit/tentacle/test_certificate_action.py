@@ -27,7 +27,9 @@ class Task:
 
     def __init__(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         self.desk, self._patch = desk, monkeypatch
-        monkeypatch.setattr(octo_certificate, "keys_of", lambda _action, params, _vars: desk.keys(params["instance"]))
+        for name in ("keys_of", "remote_keys_of"):
+            monkeypatch.setattr(octo_certificate, name, lambda _action, params, _vars: desk.keys(params["instance"]))
+        monkeypatch.setattr(octo_certificate, "is_windows", lambda _action: False)
         monkeypatch.setattr(octo_certificate, "refuse_windows", lambda *_ignored: None)
 
     def __call__(self, state: str, check: bool = False, **options: Any) -> Mapping[str, Any]:

@@ -188,6 +188,11 @@ def test_a_node_presents_the_new_certificate(world: World, node: Node) -> None:
     assert outcome(brought(world, "restarted_if_stale", **SERVER)) == (True, "", False, False)
 
 
+@pytest.mark.parametrize(("instance", "unit"), [(None, "OctopusServer"), ("My Server", "My-Server")])
+def test_a_node_without_a_name_has_the_vendors(world: World, instance: str | None, unit: str) -> None:
+    assert brought(world, "started", **{**SERVER, "service": None, "instance": instance})["instance"] == unit
+
+
 def test_a_stopped_node_is_started_by_a_restart(world: World, node: Node) -> None:
     node.down()
     assert outcome(brought(world, "restarted", **SERVER))[:2] == (True, "")

@@ -23,8 +23,18 @@ from ansible_collections.octofleet.octopus.plugins.plugin_utils import _windows,
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._windows_task import Mode, run
 from unit.tentacle.doubles import CERTIFICATE, HandClock, Poll, document, meetings, start_up, trust_json
 
-SCRIPTS = {getattr(_windows_scripts, name): name for name in ("LOOK", "SERVED", "ORDER", "REPLACE", "COPY", "REMOVE")}
-READS = ("LOOK", "SERVED")
+ABOUT_TENTACLES = ("LOOK", "SERVED", "ORDER", "REPLACE", "COPY", "REMOVE")
+ABOUT_KEYS = ("STORE", "PRIVATE", "WRITE", "KEEP", "ERASE")
+SCRIPTS = {getattr(_windows_scripts, name): name for name in (*ABOUT_TENTACLES, *ABOUT_KEYS)}
+READS = ("LOOK", "SERVED", "STORE")
+SYSTEM, ADMINISTRATORS, USERS, CREATOR, ACCOUNT = "S-1-5-18", "S-1-5-32-544", "S-1-5-32-545", "S-1-3-0", "S-1-5-21-7-7-7-1001"
+NAMES = {
+    SYSTEM: "NT AUTHORITY\\SYSTEM",
+    ADMINISTRATORS: "BUILTIN\\Administrators",
+    USERS: "BUILTIN\\Users",
+    CREATOR: "CREATOR OWNER",
+    ACCOUNT: "CORP\\deploy",
+}
 EXECUTABLE = r"D:\Apps\Octopus Tentacle\Tentacle.exe"
 KEY = re.search(rb'<set key="Tentacle.Certificate">([^<]{40})', document(""))
 BOOT_US = 13_400_000_000_000_000  # microseconds since 1601
@@ -48,6 +58,16 @@ class Entry:
 
     def __init__(self, path: str, data: bytes, changed: int) -> None:
         self.path, self.data, self.changed = path, data, changed
+        self.allowed: list[str] = []  # besides those of its folder
+
+
+class Folder:
+    """A folder whose rights matter; files in it have the same."""
+
+    def __init__(self, path: str, owner: str, allowed: Sequence[str], made: float) -> None:
+        self.path, self.owner, self.allowed, self.made = path, owner, list(allowed), made
+        self.link = False
+        self.held = False  # a program has a file in it open
 
 
 class Tentacle:
@@ -120,6 +140,7 @@ class Windows:
     def __init__(self) -> None:
         self.time = HandClock()
         self.files: dict[str, Entry] = {}
+        self.folders: dict[str, Folder] = {}
         self.links: dict[str, str] = {}
         self.services: dict[str, dict[str, Any]] = {}
         self.processes: dict[int, tuple[int, int, str]] = {4: (0, 0, "")}  # parent, start, command line
@@ -127,6 +148,10 @@ class Windows:
         self.serving: dict[int, bytes] = {}
         self.registered: list[tuple[str, str]] = []
         self.location = "D:\\Apps\\Octopus Tentacle\\"
+        self.server_location = ""
+        self.orders: dict[str, Callable[[str], str]] = {}  # what services obey that are no Tentacles
+        self.programs: dict[str, Callable[[list[str]], Mapping[str, Any]]] = {}
+        self.carried: list[tuple[str, str, bytes]] = []  # by the connection: put or fetch, the path, the bytes
         self.elevated = True
         self.calls: list[str] = []
         self.given: list[tuple[str, Mapping[str, Any], Mapping[str, str]]] = []
@@ -208,10 +233,15 @@ class Windows:
             answer = getattr(self, f"_{script.lower()}")(parameters)
         except OSError as error:
             return {"failed": True, "changed": True, "result": {}, "error": [{"output": "...", "exception": {"message": str(error)}}]}
-        return {"changed": False, "failed": False, "result": {"answer": answer, "sight": self._sight(parameters)}, "error": []}
+        seen = {"store": self._seen_of_store(parameters["Folder"])} if script in ABOUT_KEYS else {"sight": self._sight(parameters)}
+        return {"changed": False, "failed": False, "result": {"answer": answer, **seen}, "error": []}
 
     def _command(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         _conform(args, _COMMAND)
+        program = self.programs.get(args["argv"][0].lower())
+        if program is not None:
+            self.calls.append(args["argv"][1])
+            return program(args["argv"])
         self.calls.append(" ".join(args["argv"]))
         failed = {"failed": True, "msg": "non-zero return code"} if self.said.get("rc") else {}
         return {"changed": True, "cmd": "...", **failed, **self.said}
@@ -229,7 +259,8 @@ class Windows:
         for tentacle in self.tentacles.values():
             if tentacle.service.lower() == parameters["Name"].lower():
                 return tentacle.obeys(parameters["Verb"])
-        return f"there is no service {parameters['Name']}"
+        order = self.orders.get(parameters["Name"].lower())
+        return order(parameters["Verb"]) if order else f"there is no service {parameters['Name']}"
 
     def _replace(self, parameters: Mapping[str, Any]) -> str:
         known = [f"{pid} {start}" for pid, (_parent, start, command) in self.processes.items() if _is_vendors(command)]
@@ -262,6 +293,95 @@ class Windows:
     def _remove(self, parameters: Mapping[str, Any]) -> str:
         self.files.pop(_key(parameters["Path"]), None)
         return ""
+
+    # -- the connection
+
+    def put_file(self, path: str, data: bytes) -> None:
+        if _key(ntpath.dirname(path)) not in self.folders:
+            raise OSError(f"Could not find a part of the path '{path}'.")
+        self.calls.append("put")
+        self.carried.append(("put", path, data))
+        self.put(path, data)
+
+    def fetch_file(self, path: str) -> bytes:
+        self.calls.append("fetch")
+        self.carried.append(("fetch", path, self.files[_key(path)].data))
+        return self.files[_key(path)].data
+
+    # -- the key store
+
+    def make_folder(self, path: str, owner: str = ADMINISTRATORS, allowed: Sequence[str] = (SYSTEM, ADMINISTRATORS), age: float = 0.0) -> Folder:
+        return self.folders.setdefault(_key(path), Folder(path, owner, allowed, self.time.time - age))
+
+    def below(self, folder: str) -> list[str]:
+        """What lies anywhere in a folder, by names."""
+        inside = f"{_key(folder)}\\"
+        every = [*(entry.path for entry in self.files.values()), *(one.path for one in self.folders.values())]
+        return sorted(path[len(inside) :] for path in every if path.lower().startswith(inside))
+
+    def _store(self, _parameters: Mapping[str, Any]) -> str:
+        return ""
+
+    def _private(self, parameters: Mapping[str, Any]) -> str:
+        inside = f"{_key(parameters['Folder'])}\\private-"
+        for folder in [one for key, one in self.folders.items() if key.startswith(inside)]:
+            old = folder.made < self.time.time - 86400
+            if (ntpath.basename(folder.path).startswith(parameters["Mine"]) or old) and not folder.held:
+                self._delete(folder.path)
+        self.make_folder(parameters["Folder"])
+        path = ntpath.join(parameters["Folder"], parameters["Name"])
+        assert _key(path) not in self.folders
+        self.make_folder(path)
+        return ""
+
+    def _write(self, parameters: Mapping[str, Any]) -> str:
+        self.make_folder(parameters["Folder"])
+        self.put(parameters["Path"], parameters["Text"].encode())
+        return ""
+
+    def _keep(self, parameters: Mapping[str, Any]) -> str:
+        self.put(parameters["Path"], self.files.pop(_key(parameters["Source"])).data)
+        return ""
+
+    def _erase(self, parameters: Mapping[str, Any]) -> str:
+        self._delete(parameters["Path"])
+        return ""
+
+    def _delete(self, path: str) -> None:
+        doomed, inside = _key(path), f"{_key(path)}\\"
+        self.files = {key: one for key, one in self.files.items() if key != doomed and not key.startswith(inside)}
+        self.folders = {key: one for key, one in self.folders.items() if key != doomed and not key.startswith(inside)}
+
+    def _seen_of_store(self, path: str) -> dict[str, Any]:
+        found = self.folders.get(_key(path))
+        seen: dict[str, Any] = {"elevated": self.elevated, "machine": f"WEB-01 {os.getpid():08x}", "location": self.server_location}
+        seen.update(account=ACCOUNT, exists=False, link=False, access=None, files=[], folders=[])
+        if found is None or not self.elevated:
+            return seen
+        files = [one for one in self.files.values() if _key(ntpath.dirname(one.path)) == _key(path)]
+        inner = [one for one in self.folders.values() if ntpath.dirname(one.path).lower() == _key(path)]
+        access = {"owner": _account(found.owner), "allowed": [_account(one) for one in found.allowed]}
+        seen.update(exists=True, link=found.link, access=access)
+        seen["files"] = [self._kept(one, found) for one in files]
+        seen["folders"] = [
+            {
+                "name": ntpath.basename(one.path),
+                "files": [
+                    {"name": ntpath.basename(file.path), "size": len(file.data)}
+                    for file in self.files.values()
+                    if _key(ntpath.dirname(file.path)) == _key(one.path)
+                ],
+            }
+            for one in inner
+            if ntpath.basename(one.path).startswith("private-")
+        ]
+        return seen
+
+    def _kept(self, file: Entry, folder: Folder) -> dict[str, Any]:
+        wanted = re.search(r"\.(pfx|json)\Z", file.path) and len(file.data) <= 1 << 20
+        access = {"owner": _account(ADMINISTRATORS), "allowed": [_account(one) for one in [*folder.allowed, *file.allowed]]}
+        data = base64.b64encode(file.data).decode() if wanted else None
+        return {"name": ntpath.basename(file.path), "size": len(file.data), "data": data, "access": access}
 
     # -- what a look brings
 
@@ -322,6 +442,10 @@ def _key(path: str) -> str:
     assert "/" not in path, f"a path of another system: {path}"
     assert re.match(r"[A-Za-z]:\\", path), f"not a whole path: {path}"
     return ntpath.normpath(path).lower()
+
+
+def _account(number: str) -> dict[str, str]:
+    return {"sid": number, "name": NAMES[number]}
 
 
 def _sha256(data: bytes) -> str:

@@ -515,6 +515,37 @@ def test_a_node_of_a_server(machine: Windows) -> None:
     assert not machine.row("octo_service", state="restarted_if_stale", **task)["changed"]
 
 
+@pytest.mark.parametrize(
+    ("instance", "service"),
+    [({}, "OctopusDeploy"), ({"instance": "OctopusServer"}, "OctopusDeploy"), ({"instance": "Shop"}, "OctopusDeploy: Shop")],
+    ids=["none", "default", "other"],
+)
+@pytest.mark.parametrize(("served", "code"), [(CERTIFICATE, ""), (b"another", "WRONG_CERTIFICATE")], ids=["new", "old"])
+def test_a_node_is_restarted_and_proved_on_the_wire(machine: Windows, instance: dict[str, str], service: str, served: bytes, code: str) -> None:
+    """Under the name that the vendor gives its service (octopus-server.md 1.1)."""
+    command = '"C:\\Program Files\\Octopus Deploy\\Octopus\\Octopus.Server.exe" run'
+    node = {"name": service, "state": "Running", "pid": machine.begin(command), "command": command, "account": "CORP\\octopus$", "home": ""}
+    machine.services[service] = node
+    before = node["pid"]
+
+    def obey(verb: str) -> str:
+        assert verb == "restart"
+        machine.time.time += 20
+        node["pid"] = machine.begin(command)
+        machine.serving[10943] = served
+        return ""
+
+    machine.orders[service.lower()] = obey
+    task = {"application": "server", "endpoint": "octopus-1:10943", "thumbprint": _thumbprint.of_der(CERTIFICATE), "timeout": 30.0, **instance}
+    row = machine.row("octo_service", state="restarted", **task)
+    assert (row["code"], row["instance"], row["service"]["user"]) == (code, service, "CORP\\octopus$")
+    assert row["service"]["pid"] != before
+    if not code:
+        assert row["proven"]["serving"] == _thumbprint.of_der(CERTIFICATE)
+        assert machine.calls == ["LOOK", "ORDER", "SERVED"]
+    assert {(asked["Address"], asked["Port"]) for asked in machine.parameters("SERVED")} == {("octopus-1", 10943)}
+
+
 def test_patience_is_that_of_windows(machine: Windows) -> None:
     """The vendor itself waits 45 s for a service (tentacle-cli.md 2.9)."""
     machine.add("Tentacle", OLD)
@@ -558,7 +589,7 @@ def test_who_is_no_administrator_is_told(machine: Windows) -> None:
 
 
 def test_nothing_private_is_kept_there(machine: Windows) -> None:
-    with pytest.raises(OctoError, match="no secrets on Windows"):
+    with pytest.raises(OctoError, match="no secrets of Tentacles on Windows"):
         _windows.WindowsHost(machine, _windows.HOME).private_folder()
 
 
