@@ -260,8 +260,8 @@ GUARDS: Mapping[str, tuple[Guard, ...]] = {
     "H-39": (
         Guard(
             _TENTACLE + "writer.py",
-            '{stamp}.bak"), settings.data)',
-            '{stamp}.bak"), settings.data, 0o644)',
+            "host.write_private(copy, data)",
+            "host.write_private(copy, data, 0o644)",
             _HAZARDS + "tentacle.py::test_a_copy_of_ours_is_for_nobody_else",
         ),
     ),

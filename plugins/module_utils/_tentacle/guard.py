@@ -8,11 +8,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import Collection, List
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
-from ansible_collections.octofleet.octopus.plugins.module_utils._host import OURS, Clock, Host, Process, iso
+from ansible_collections.octofleet.octopus.plugins.module_utils._host import Clock, Host, Process
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import agent, configuration, trust, writer
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.agent import Subject
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.configuration import Configuration
@@ -31,10 +30,7 @@ class Guard:
         writer.sweep(self._host, self._subject)
         self._wait_until_quiet()
         settings = configuration.load(self._host, self._path, self._clock)
-        name = re.sub(r"[^A-Za-z0-9._-]", "_", self._subject.instance)
-        stamp = re.sub(r"[:-]", "", iso(self._host.wall_ns(self._host.monotonic_us())))
-        self._copy = f"{self._path}{OURS}{name}-{stamp}.bak"
-        self._host.write_private(self._copy, settings.data)
+        self._copy = writer.put_copy(self._host, self._subject, self._host.paths.dirname(self._path), settings.data)
         return settings
 
     def mend(self, before: Configuration, free: Collection[str] = ()) -> str:
@@ -71,19 +67,7 @@ class Guard:
         return agent.commands_at_work(self._host, self._subject, self._home)
 
     def _wait_until_quiet(self) -> None:
-        deadline = self._clock.now() + self._patience
-        at_work = self._at_work()
-        while at_work:
-            if self._clock.now() >= deadline:
-                names = ", ".join(f"{' '.join(process.argv[:3])} (process {process.pid})" for process in at_work[:3])
-                raise OctoError(
-                    f"Commands of the vendor are at work on {self._path} and did not end within {self._patience:g} seconds: {names}. "
-                    "Wait for them to end, then run again.",
-                    code="IN_USE",
-                    path=self._path,
-                )
-            self._clock.sleep(0.05)
-            at_work = self._at_work()
+        writer.wait_until_quiet(self._host, self._clock, self._path, self._at_work, self._clock.now() + self._patience)
 
 
 def _lost(before: Configuration, after: Configuration, free: Collection[str]) -> List[str]:

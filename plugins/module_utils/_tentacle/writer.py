@@ -12,7 +12,7 @@ Who calls holds our own lock for the configuration from the reading on.
 from __future__ import annotations
 
 import re
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._host import OURS, Clock, Host, Process, iso
@@ -89,7 +89,7 @@ class _Writer:
 
     def _load(self) -> Configuration:
         """The configuration in a quiet moment. What is damaged after we wrote it is put back as we wrote it, pins included (rotation-safety 4.5)."""
-        self._wait_until_quiet()
+        wait_until_quiet(self.host, self.clock, self.path, self._at_work, self.deadline)
         try:
             return configuration.load(self.host, self.path, self.clock)
         except OctoError:
@@ -108,27 +108,9 @@ class _Writer:
     def _is_quiet(self) -> bool:
         return not self._at_work()
 
-    def _wait_until_quiet(self) -> None:
-        """Looks at those it knows of until they have ended, and only then through all processes: the gap to the next command may be short."""
-        at_work = self._at_work()
-        while at_work:
-            if self.clock.now() >= self.deadline:
-                names = ", ".join(f"{' '.join(process.argv[:3])} (process {process.pid})" for process in at_work[:3])
-                raise OctoError(
-                    f"Commands of the vendor are at work on {self.path} and did not end within {self.order.patience:g} seconds: {names}. "
-                    "Wait for them to end, then run again.",
-                    code="IN_USE",
-                    path=self.path,
-                )
-            if any(self.host.process(process.pid) for process in at_work):
-                self.clock.sleep(0.005)
-            else:
-                at_work = self._at_work()
-
     def _back_up(self, settings: Configuration) -> None:
         folder = self.order.backup_folder or self.host.paths.dirname(self.path)
-        stamp = re.sub(r"[:-]", "", iso(self.host.wall_ns(self.host.monotonic_us())))
-        self.host.write_private(self.host.paths.join(folder, f"{_stem(self.host, self.subject)}{stamp}.bak"), settings.data)
+        put_copy(self.host, self.subject, folder, settings.data)
         copy = re.compile(re.escape(_stem(self.host, self.subject)) + _COPY)
         kept = [name for name in self.host.names_in(folder) if copy.fullmatch(name)]
         for old in kept[:-BACKUPS_KEPT]:
@@ -153,6 +135,32 @@ def sweep(host: Host, subject: Subject, backup_folder: str = "") -> None:
         for found in host.names_in(place):
             if left.fullmatch(found):
                 host.remove(host.paths.join(place, found))
+
+
+def put_copy(host: Host, subject: Subject, folder: str, data: bytes) -> str:
+    """A copy of a configuration, for its owner only; its path."""
+    stamp = re.sub(r"[:-]", "", iso(host.wall_ns(host.monotonic_us())))
+    copy = host.paths.join(folder, f"{_stem(host, subject)}{stamp}.bak")
+    host.write_private(copy, data)
+    return str(copy)
+
+
+def wait_until_quiet(host: Host, clock: Clock, path: str, look: Callable[[], List[Process]], deadline: float) -> None:
+    """Looks at those it knows of until they have ended, and only then through all processes: the gap to the next command may be short."""
+    began, at_work = clock.now(), look()
+    while at_work:
+        if clock.now() >= deadline:
+            names = ", ".join(f"{' '.join(process.argv[:3])} (process {process.pid})" for process in at_work[:3])
+            raise OctoError(
+                f"Commands of the vendor are at work on {path} and did not end within {clock.now() - began:.0f} seconds: {names}. "
+                "Wait for them to end, then run again.",
+                code="IN_USE",
+                path=path,
+            )
+        if any(host.process(process.pid) for process in at_work):
+            clock.sleep(0.005)
+        else:
+            at_work = look()
 
 
 def _stem(host: Host, subject: Subject) -> str:
