@@ -218,13 +218,13 @@ class Gates:
             return gate
         verdict, against = rules.narrow(gate.facts, trusting[0])
         gate.verdicts.append(verdict)
+        gate.machines = _to_check(gate.facts)  # for the report, after a refusal too
         if not verdict.allowed or not isinstance(verdict.step, Contract):
             gate.refuse(verdict, self._frame.back)
             return gate
         gate.verdicts.append(replace(verdict, clauses=against))
         named = plan.edges_by_host([edge for edge in gate.facts.edges if edge.name in verdict.step.edges])
         gate.aims["remove"] = [host for host in self._frame.inventory.tentacles if host in named] or NOBODY
-        gate.machines = _to_check(gate.facts)
         gate.lines.append(words.status_line(gate.facts))
         return gate
 
@@ -447,6 +447,8 @@ class Gates:
         if phase.is_reached(facts):
             return [*lines, *([words.RUNBOOK] if facts.others is None else []), words.last_line(facts, seconds)]
         lines += self._went_wrong()
+        if self._late() and gate.verdicts and gate.verdicts[0].allowed:  # nothing else is in the way of what comes next
+            return [*lines, self._late(), *words.standing_lines(facts, self._frame.back), words.last_line(facts, seconds)]
         refused = [verdict for verdict in gate.verdicts if not verdict.allowed]
         # What keeps the Server from being switched names every Tentacle that is not made ready, and what else there is.
         refused.sort(key=lambda verdict: not isinstance(verdict.step, Switch))

@@ -143,13 +143,24 @@ class Survey:
         if len(listed) == 1 and len(named) == 1 and not any(named.values()):
             named = dict.fromkeys(named, listed[0])
         places = {name or host: self._inventory.node_endpoint(host) for host, name in named.items()}
+        installations = {name or host: self._installations.get(host) for host, name in named.items()}
+        parsed = {name: endpoints.parse(place, name) for name, place in places.items()}
         at = time.monotonic()
-        sights = self._sweep([endpoints.parse(place, name) for name, place in places.items()])
-        presented = {sight.endpoint.name: sight.thumbprint for sight in sights}
+        presented = {sight.endpoint.name: sight.thumbprint for sight in self._sweep(list(parsed.values()))}
+        resolved = _resolved(parsed)
         return tuple(
-            NodeFacts(name, presented.get(name), places.get(name), name in listed, name in places, None, at)
+            NodeFacts(
+                name, presented.get(name), places.get(name), name in listed, name in places, installations.get(name), at, resolved.get(name, ())
+            )
             for name in dict.fromkeys((*places, *listed))
         )
+
+    @cached_property
+    def _installations(self) -> dict[str, str | None]:
+        """By host, where the nodes have addresses of their own: one may belong to another Server by now (decisions 10)."""
+        urls = {host: str(self._inventory.of(host, "octopus_server_url") or "") for host in self._inventory.servers}
+        there = {url: self._client.installation_at(url) for url in dict.fromkeys(urls.values()) if url} if len(set(urls.values())) > 1 else {}
+        return {host: there.get(url) for host, url in urls.items()}
 
     def node_of(self, host: str) -> NodeFacts | None:
         place = self._inventory.node_endpoint(host)
@@ -400,6 +411,16 @@ def _lives(visits: Iterable[fleet.Visit]) -> list[tuple[str, str, int, int]]:
     """The processes that the visits of one host met: no two machines have one in common, to the microsecond of its start."""
     instances = [instance for visit in visits for instance in visit.instances if instance.pid and instance.started_monotonic_us]
     return [(instance.name, instance.configuration, instance.pid, instance.started_monotonic_us) for instance in instances]
+
+
+def _resolved(places: Mapping[str, endpoints.Endpoint]) -> dict[str, tuple[str, ...]]:
+    """The addresses of each of these places, so that one behind two names is known for what it is."""
+    directory = endpoints.Directory(5.0)
+    directory.learn(place.host for place in places.values())
+    return {
+        name: tuple(fleet.address_of(str(address[0]), place.port) for _family, address in directory.addresses(place))
+        for name, place in places.items()
+    }
 
 
 def _status(row: Mapping[str, Any]) -> str:

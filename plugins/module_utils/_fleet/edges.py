@@ -22,6 +22,7 @@ KUBERNETES = "kubernetes"
 NO_TENTACLE = "no tentacle"
 UNKNOWN = "unknown"
 
+NOT_VISITED = "no task of this run visited it"
 _STYLES = {"TentaclePassive": LISTENING, "TentacleActive": POLLING, "KubernetesTentacle": KUBERNETES}
 # contracts/octopus-server.md 3.4: no Tentacle thumbprint, so no edge. A style that is not in either list is unknown, and blocks.
 _NO_TENTACLE = frozenset(
@@ -230,7 +231,7 @@ def record_of(machine: MachineRecord, environments: Mapping[str, str]) -> Record
 def visit_of(host: str, result: Optional[Mapping[str, Any]], at: float) -> Visit:
     """The visit that a registered result describes; results of failed and unreachable hosts are registered too (decision 6)."""
     if not result or result.get("skipped"):
-        return Visit(host, "skipped", reason="no task of this run visited it", at=at)
+        return Visit(host, "skipped", reason=NOT_VISITED, at=at)
     if result.get("unreachable"):
         return Visit(host, "unreachable", reason=_first_line(result.get("msg")), at=at)
     rows = result.get("instances")

@@ -69,6 +69,15 @@ class OctopusClient:
     def server(self) -> Server:
         return records.server(self._object("/api", "the API root"))
 
+    def installation_at(self, base_url: str) -> Optional[str]:
+        """Which installation answers at another address, asked once and without the key (octopus-server.md 3.1); None: no Octopus Server does."""
+        try:
+            response = self._transport(Request("GET", f"{_base(base_url)}/api", {"Accept": "application/json"}, None))
+            document = json.loads(response.body.decode("utf-8-sig"))
+        except (NoAnswer, ValueError):
+            return None
+        return records.server(document).installation_id or None if isinstance(document, dict) else None
+
     def certificate(self) -> ServerCertificate:
         return records.certificate(self._object("/api/configuration/certificates/certificate-global", "the Server certificate"))
 

@@ -59,6 +59,7 @@ def choose(
         _must_be_known(old, seen, held | frozenset(stored.replaces or "" for stored in store) | frozenset(pinned or ()))
     if adopt:
         return _adopted(old, _thumbprint.parse(adopt, "thumbprint to adopt (octopus_adopt)"), frozenset(presented), seen, held)
+    _must_be_ours(frozenset(presented) - {old}, frozenset(db), held)
     others = sorted((frozenset(presented) | (frozenset(db) & held)) - {old})
     if others:
         return Choice(
@@ -93,6 +94,18 @@ def _must_be_known(old: str, seen: FrozenSet[str], known: FrozenSet[str]) -> Non
         f"{old} is unknown: no node presents it (they present {presented}), and the store does not hold it. Correct octopus_retire.",
         presented=sorted(seen),
     )
+
+
+def _must_be_ours(presented: FrozenSet[str], db: FrozenSet[str], held: FrozenSet[str]) -> None:
+    """What a node presents came out of the database at its start; what has never been there is no certificate to adopt."""
+    strange = sorted(presented - db - held)
+    if db and strange:
+        raise OctoError(
+            f"A node presents {' and '.join(strange)}, which neither the Server's database holds (it holds {' or '.join(sorted(db))}) nor the store. "
+            "Either another Server answers at one octopus_node_endpoint, or a node runs since before its database got another certificate. "
+            "Correct the address, or restart that node; then run it again.",
+            presented=sorted(presented),
+        )
 
 
 def _adopted(old: str, new: str, presented: FrozenSet[str], seen: FrozenSet[str], held: FrozenSet[str]) -> Choice:

@@ -26,8 +26,9 @@ class NodeFacts:
     endpoint: Optional[str] = None
     in_rest: bool = True
     in_inventory: bool = True
-    installation: Optional[str] = None
+    installation: Optional[str] = None  # None: nobody was asked, or nobody answered
     at: float = 0.0
+    places: Tuple[str, ...] = ()  # what the endpoint resolves to, each with the port
 
     @property
     def is_up(self) -> bool:

@@ -14,10 +14,10 @@ tests in tests/model/ hold a killing case for every name in CLAUSES. Rolling bac
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import AbstractSet, Callable, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import AbstractSet, Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import POLLING
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import NOT_VISITED, POLLING
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import ACCEPTED, HEALTHY, REFUSED, is_fresh
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import (
     Clause,
@@ -26,6 +26,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts 
     Expand,
     Facts,
     Fault,
+    NodeFacts,
     RestartNode,
     Step,
     Switch,
@@ -35,6 +36,8 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts 
 ClauseFunction = Callable[[Facts, Step], Clause]
 _brief = _thumbprint.brief
 _RUN_AGAIN = "Run it again."
+_WHOLE_AGAIN = "Run the whole playbook again."
+_REACH_IT = "Make it reachable for Ansible, then run the whole playbook again."
 
 
 def allowed(facts: Facts, step: Step, without: AbstractSet[str] = frozenset()) -> Verdict:
@@ -163,9 +166,7 @@ def roster_closed(facts: Facts, _step: Step) -> Clause:
     behind = {edge.edge.host for edge in facts.edges if facts.is_left_behind(edge)}
     busy = {edge.edge.host: f"Wait until task {edge.busy} that runs on it has ended, then run it again." for edge in facts.edges if edge.busy}
     faults += [
-        Fault(
-            host, f"the host was not visited in this run: {why}", busy.get(host, "Make it reachable for Ansible, then run the whole playbook again.")
-        )
+        Fault(host, f"the host was not visited in this run: {why}", busy.get(host, _WHOLE_AGAIN if why == NOT_VISITED else _REACH_IT))
         for host, why in facts.unvisited
         if host not in behind
     ]
@@ -451,6 +452,8 @@ def remedy_for(facts: Facts, edge: EdgeFacts, pin: str) -> str:
     said = edge.evidence.problem or edge.evidence.refusal
     if said:
         return f"{said[0]}: {said[1]}"
+    if edge.edge.instance == "*":
+        return "Its host was not visited in this run; its configuration is read and its trust changed by a visit."
     if facts.on_disk(edge, pin) is None:
         return "Make its host reachable and its configuration readable; then run it again."
     if not facts.on_disk(edge, facts.old) and not facts.on_disk(edge, facts.new or ""):
@@ -496,11 +499,14 @@ def _presents(thumbprint: Optional[str]) -> str:
 
 
 def _shared_endpoints(facts: Facts) -> List[Tuple[str, List[str]]]:
-    by_endpoint: Mapping[str, List[str]] = {node.endpoint: [] for node in facts.nodes if node.endpoint}
+    """The endpoints of nodes that are one place, however they are spelled, with the names of the nodes."""
+    there: Dict[str, List[NodeFacts]] = {}
     for node in facts.nodes:
-        if node.endpoint:
-            by_endpoint[node.endpoint].append(node.name)
-    return [(endpoint, names) for endpoint, names in sorted(by_endpoint.items()) if len(names) > 1]
+        for place in node.places or (node.endpoint or "",):
+            there.setdefault(place, []).append(node)
+    shared = [nodes for place, nodes in sorted(there.items()) if place and len(nodes) > 1]
+    found = {", ".join(sorted({node.endpoint or "" for node in nodes})): [node.name for node in nodes] for nodes in shared}
+    return list(found.items())
 
 
 def _no_nodes(facts: Facts) -> Sequence[Fault]:

@@ -15,7 +15,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._errors import O
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus import records
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.client import OctopusClient, choose_spaces
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.records import MachineRecord, Space
-from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.transport import NoAnswer
+from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.transport import NoAnswer, Request, Response
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
 from unit.octopus.conversation import KEY, REFUSED, URL, Clock, Conversation, client_of, get, machine, silent, turn
 
@@ -36,6 +36,31 @@ def test_root_and_certificate() -> None:
     assert client.server() == records.Server("2026.2.1", "abc")
     assert client.certificate() == records.ServerCertificate("B" * 40, "sha256RSA")
     assert talk.finished()
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (Response(200, {}, b'\xef\xbb\xbf{"Application": "Octopus Deploy", "InstallationId": "81c0"}'), "81c0"),
+        (Response(200, {}, b'{"Application": "Something else"}'), None),
+        (Response(200, {}, b"<html>Log in</html>"), None),
+        (Response(503, {}, b'["starting"]'), None),
+        (REFUSED, None),
+    ],
+    ids=["a-server", "not-a-server", "a-web-page", "not-an-object", "nobody"],
+)
+def test_another_address_is_asked_once_and_without_the_key(answer: Response | NoAnswer, found: str | None) -> None:
+    asked: list[Request] = []
+
+    def transport(request: Request) -> Response:
+        asked.append(request)
+        if isinstance(answer, NoAnswer):
+            raise answer
+        return answer
+
+    client = OctopusClient(URL, Secret(KEY), transport)
+    assert client.installation_at("https://elsewhere.example.com/octopus/") == found
+    assert [(request.url, KEY in str(request.headers)) for request in asked] == [("https://elsewhere.example.com/octopus/api", False)]
 
 
 def test_machines_are_targets_and_workers_of_all_styles() -> None:
