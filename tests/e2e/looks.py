@@ -70,11 +70,11 @@ def others(fleet: Fleet, host: str) -> list[str]:
 
 
 class Starts:
-    """The vendor's programs that were started since this object was made."""
+    """The vendor's programs that were started since this object was made, or since the fleet was."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, whole: bool = False) -> None:
         self._file = fleet.root / "records" / "argv.jsonl"
-        self._seen = len(self._lines())
+        self._seen = 0 if whole else len(self._lines())
 
     def all(self) -> list[tuple[str, list[str]]]:
         return [(note["program"], note["argv"]) for note in map(json.loads, self._lines()[self._seen :])]

@@ -54,6 +54,7 @@ class Case:
     faults: Mapping[str, Any] = field(default_factory=dict)  # while it runs
     before: Callable[[Fleet], None] = nothing
     during: Callable[[Fleet, plays.Running], None] = nothing
+    shows: Callable[[Fleet, plays.Play], None] = nothing  # what else must be seen afterwards
 
 
 class Story(NamedTuple):
@@ -62,6 +63,7 @@ class Story(NamedTuple):
     cases: tuple[Case, ...]
     afterwards: Callable[[Fleet], None] = nothing
     cut_off: tuple[str, ...] = ()  # hosts whose edges the witness must see refused, and nobody else's
+    back_off: float = 0.0  # seconds that polling Tentacles are announced to be away for after a node's restart
 
 
 # -- what is done to a fleet between two runs, and during one
@@ -572,7 +574,7 @@ STORIES = (ASKED_WRONGLY, STYLES, BROKEN, CANARY, KEYS, SERVER, PART, BUSY, ODD,
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name.replace(" ", "-").replace(",", ""))
 def test_each_case_ends_as_it_must(story: Story) -> None:
     with Fleet(story.fleet) as fleet:
-        fleet.start_witness()
+        fleet.start_witness(back_off=story.back_off)
         for case in story.cases:
             _play(fleet, case)
         story.afterwards(fleet)
@@ -614,6 +616,7 @@ def _judge(fleet: Fleet, case: Case, play: plays.Play, old: str, before: Looks) 
     assert (presented == {new}) is case.switched, f"the nodes present {presented}"
     if case.untouched:
         assert Looks.of(fleet).since(before) == []
+    case.shows(fleet, play)
 
 
 def _judge_report(case: Case, play: plays.Play, old: str) -> None:
