@@ -72,11 +72,13 @@ def _is(value: Any, kind: type) -> bool:
     """As PowerShell binds it, less its conversions; a list is one of strings."""
     if kind is list:
         return isinstance(value, list) and all(isinstance(each, str) for each in value)
+    if isinstance(value, bool):  # which Python counts among the whole numbers
+        return kind is bool
     if kind is float:
-        return type(value) in (int, float)
+        return isinstance(value, (int, float))
     if kind is int:
-        return type(value) is int and abs(value) < 1 << 31
-    return type(value) is kind
+        return isinstance(value, int) and abs(value) < 1 << 31
+    return isinstance(value, kind)
 
 
 # -- LOOK, SERVED

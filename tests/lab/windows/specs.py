@@ -29,8 +29,8 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
     "str": lambda value: isinstance(value, str),
     "path": lambda value: isinstance(value, str),
     "bool": lambda value: isinstance(value, bool),
-    "int": lambda value: type(value) is int,
-    "$uint32Type": lambda value: type(value) is int and 0 <= value < 1 << 32,
+    "int": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "$uint32Type": lambda value: isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 32,
     "list": lambda value: isinstance(value, list),
     "dict": lambda value: isinstance(value, dict),
 }

@@ -46,7 +46,7 @@ _POWERSHELL = {"script": str, "parameters": dict, "depth": int, "error_action": 
 _COMMAND = {"argv": list, "chdir": str, "stdin": str}
 _TYPES: Mapping[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
-    "int": lambda value: type(value) is int and abs(value) < 1 << 31,
+    "int": lambda value: isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 31,
     "double": lambda value: isinstance(value, (int, float)),
     "bool": lambda value: isinstance(value, bool),
     "string[]": lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
