@@ -29,12 +29,12 @@ class SecretCalls(ActionBase):
         temporary folder; after kill -9 that file stays, readable (decisions 21). So pipelining is forced for this call,
         whatever the user's configuration says (ANSIBLE_KEEP_REMOTE_FILES too), or the call is not made.
         """
-        self.refuse_where_it_would_show(str(task_vars.get("inventory_hostname")))
-        with self.unseen():
+        self._refuse_where_it_would_show(str(task_vars.get("inventory_hostname")))
+        with self._unseen():
             result: dict[str, Any] = self._execute_module(module_name=module, module_args=dict(args), task_vars=task_vars)
         return result
 
-    def refuse_where_it_would_show(self, host: str) -> None:
+    def _refuse_where_it_would_show(self, host: str) -> None:
         become = self._connection.become.name if self._connection.become else ""
         if not self._connection.has_pipelining or become == "su":
             means = f"the become method {become}" if become == "su" else f"the connection {self._connection.transport}"
@@ -49,7 +49,7 @@ class SecretCalls(ActionBase):
             )
 
     @contextlib.contextmanager
-    def unseen(self) -> Iterator[None]:
+    def _unseen(self) -> Iterator[None]:
         """Connections show what each command printed (ssh from -vvv on, winrm and psrp from -vvvvv on) unless this attribute says no."""
         context = self._connection._play_context
         before, context.no_log, self._secret_call = context.no_log, True, True

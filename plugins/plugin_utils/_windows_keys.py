@@ -48,6 +48,8 @@ _ADVICE = (
     " and become_user: SYSTEM, or an administrator who may read the database, loads one)."
 )
 
+_CARRIED = " The account of the connection itself must be an administrator there: files are carried by it, whatever account the task becomes."
+
 
 class Courier(Protocol):
     """What the action lends: round trips to the host. Each ends in an OctoError where the host cannot be reached."""
@@ -205,7 +207,7 @@ class Lent:
         self._host = str(action._task.delegate_to or task_vars.get("inventory_hostname"))
 
     def refuse_where_it_would_show(self) -> None:
-        self._action.refuse_where_it_would_show(self._host)
+        self._action._refuse_where_it_would_show(self._host)
 
     def script(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         with self._reached("asked"):
@@ -217,28 +219,25 @@ class Lent:
             return self._action.call_with_secret("ansible.windows.win_command", args, self._task_vars)
 
     def put(self, data: bytes, path: str) -> None:
-        with self._reached(f"given the file {path}"), self._action.unseen():
+        with self._reached(f"given the file {path}", _CARRIED), self._action._unseen():
             self._action._transfer_data(path, data)
 
     def fetch(self, path: str) -> bytes:
-        with self._reached(f"asked for the file {path}"), self._action.unseen(), tempfile.TemporaryDirectory(dir=C.DEFAULT_LOCAL_TMP) as folder:  # type: ignore[attr-defined]
+        with tempfile.TemporaryDirectory(dir=C.DEFAULT_LOCAL_TMP) as folder:  # type: ignore[attr-defined]
             here = Path(folder, "fetched")
-            self._action._connection.fetch_file(path, str(here))
+            with self._reached(f"asked for the file {path}", _CARRIED), self._action._unseen():
+                self._action._connection.fetch_file(path, str(here))
             return here.read_bytes()
 
     @contextlib.contextmanager
-    def _reached(self, what: str) -> Iterator[None]:
+    def _reached(self, what: str, advice: str = "") -> Iterator[None]:
         """Not *unreachable*: that would end the play for this host, and with it what is to be done after a failure."""
         try:
             yield
         except AnsibleConnectionFailure as error:
             raise OctoError(f"{self._host} could not be {what}: {error.message}", code="UNREACHABLE") from None
         except (AnsibleError, OSError) as error:
-            raise OctoError(
-                f"{self._host} could not be {what}: {error}. The account of the connection itself must be an administrator there: files are carried by"
-                " it, whatever account the task becomes.",
-                code="HOST_FAILED",
-            ) from None
+            raise OctoError(f"{self._host} could not be {what}: {error}.{advice}", code="HOST_FAILED") from None
 
     @contextlib.contextmanager
     def _unlogged(self) -> Iterator[None]:
