@@ -150,7 +150,7 @@ class Fleet:
             servers.write_server(self.folders, server)
         self._write_tentacles()
         servers.write_records(self.folders, self.plan)
-        windows.write_machines(self.folders, self.plan.tentacles)
+        windows.write_machines(self.folders, self.plan)
         self._describe_containers()
         self._start()
         self._start_proxies()
@@ -340,8 +340,10 @@ class Fleet:
         return subprocess.run(list(argv), env={**self.env, **home, **more}, cwd="/", capture_output=True, text=True, check=False)
 
     def _home(self, host: str) -> Path:
-        tentacle = any(each.host == host for each in self.tentacles)
-        return self.paths(host).machine_configuration_home if tentacle else self.folders.host(host) / "etc" / "octopus"
+        if any(each.host == host for each in self.tentacles):
+            return self.paths(host).machine_configuration_home
+        node = next(node for server in self.plan.servers for node in server.nodes if node.host == host)
+        return servers.paths_of(self.folders, node).machine_configuration_home
 
     def start_witness(self, rate: float = 5.0, back_off: float = 0.0) -> Witnessing:
         """It has looked at every edge when this returns. ``back_off``: what was announced for polling Tentacles after a node's restart."""

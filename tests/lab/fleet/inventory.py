@@ -14,7 +14,8 @@ from lab.fleet.container import SERVER
 from lab.fleet.folders import Folders
 from lab.fleet.plan import MAIN, Node, Plan, Server, Tentacle
 from lab.fleet.servers import INSTANCE, database_file
-from lab.fleet.tentacles import Paths, paths_of
+from lab.fleet.servers import paths_of as node_paths
+from lab.fleet.tentacles import paths_of
 from lab.windows import building as windows
 
 Document = dict[str, Any]
@@ -67,7 +68,7 @@ def _tentacle_host(folders: Folders, tentacle: Tentacle, machine_id_file: str | 
 
 def _node_host(folders: Folders, node: Node) -> Document:
     engine = str(folders.bin / "container")
-    home = Paths(folders.host(node.host), INSTANCE).machine_configuration_home
+    home = node_paths(folders, node).machine_configuration_home
     # Several nodes share this machine, so each has an index of its own (decisions 33), which a real Server has no need of.
     program = ["env", f"TentacleMachineConfigurationHomeDirectory={home}", str(folders.bin / "Octopus.Server")]
     own: Document = {"octopus_server_executable": program, "octopus_server_service": node.unit.removesuffix(".service")}
@@ -78,6 +79,8 @@ def _node_host(folders: Folders, node: Node) -> Document:
             "octopus_server_copy_in": [engine, "cp", "{src}", f"{node.container}:{{dest}}"],
             "octopus_server_copy_out": [engine, "cp", f"{node.container}:{{src}}", "{dest}"],
         }
+    if node.windows:
+        own = {**windows.variables(folders, node.host), "octopus_store": windows.STORE}
     return {
         "ansible_host": node.address,
         "octopus_server_instance": INSTANCE,

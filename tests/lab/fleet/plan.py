@@ -34,6 +34,7 @@ class Node:
     comms_port: int
     unit: str
     container: str | None
+    windows: bool = False
 
     @property
     def url(self) -> str:

@@ -146,7 +146,12 @@ def _unknown_key(plan: Plan, host: str) -> None:
 
 
 def _windows(plan: Plan, host: str) -> None:
-    plan.make_windows(plan.at(host))
+    """A Tentacle's host, or a node by its name."""
+    nodes = plan.server(MAIN).nodes
+    if any(node.name == host for node in nodes):
+        nodes[:] = [replace(node, windows=node.windows or node.name == host) for node in nodes]
+    else:
+        plan.make_windows(plan.at(host))
 
 
 def _symlinked(plan: Plan, host: str) -> None:

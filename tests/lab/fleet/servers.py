@@ -12,12 +12,16 @@ from typing import Any
 
 from lab.fleet.folders import Folders
 from lab.fleet.plan import MAIN, Node, Plan, Server, Tentacle
-from lab.fleet.tentacles import HOME_VARIABLE, prepare_host, write_unit
+from lab.fleet.tentacles import HOME_VARIABLE, Paths, prepare_host, write_unit
 from lab.server import instance
 from lab.server.database import Database
 from lab.settings import Settings
 
 INSTANCE = "OctopusServer"
+
+
+def paths_of(folders: Folders, node: Node) -> Paths:
+    return Paths(folders.host(node.host), INSTANCE, node.windows)
 
 
 def database_file(folders: Folders, server: Server) -> Path:
@@ -39,9 +43,9 @@ def write_server(folders: Folders, server: Server) -> None:
 
 
 def _write_node(folders: Folders, database: Path, node: Node, server: str) -> None:
-    host = folders.host(node.host)
-    prepare_host(host)
-    home = host / "etc" / "octopus"
+    paths = paths_of(folders, node)
+    prepare_host(paths.host, paths.machine_id)
+    home = paths.machine_configuration_home
     settings = Settings.load({"OCTOLAB": str(folders.root), HOME_VARIABLE: str(home)})
     instance.create(
         home,

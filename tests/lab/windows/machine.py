@@ -28,12 +28,15 @@ HOME_VARIABLE = "TentacleMachineConfigurationHomeDirectory"
 HOME = r"C:\ProgramData\Octopus"
 INSTALLED = r"C:\Program Files\Octopus Deploy\Tentacle"
 EXECUTABLE = rf"{INSTALLED}\Tentacle.exe"
+SERVER_INSTALLED = r"C:\Program Files\Octopus Deploy\Octopus"
+SERVER_EXECUTABLE = rf"{SERVER_INSTALLED}\Octopus.Server.exe"
 TEMP = r"C:\Users\ansible\AppData\Local\Temp"
 
 _SYSTEM, _SERVICES = 4, 636  # process ids of the system and of its service manager
 _SINCE_1601_US = 11_644_473_600_000_000
 _TICK_US = 1_000_000 // os.sysconf("SC_CLK_TCK")
 _LISTENING = "0A"
+_PROGRAMS = {EXECUTABLE: "Tentacle", SERVER_EXECUTABLE: "Octopus.Server"}
 _STATES = {"active": "Running", "deactivating": "Stop Pending"}
 
 
@@ -56,7 +59,8 @@ class Facts:
     address: str
     booted_us: int  # since 1601
     services: Sequence[Installed]
-    location: str = f"{INSTALLED}\\"
+    location: str = ""  # of Tentacles, in the registry
+    server_location: str = ""
     registered: Sequence[Mapping[str, str]] = ()
 
     @classmethod
@@ -108,13 +112,13 @@ class Machine:
     # -- processes
 
     def processes(self) -> list[Process]:
-        """The system's own, the Tentacles and commands of this host, and whatever those have started."""
+        """The system's own, the services, Tentacles and commands of this host, and whatever those have started."""
         stats = {pid: stat for pid in _numbers() if (stat := _stat(pid)) is not None}
         vendors = {pid: words for pid in stats if (words := self._vendors(pid)) is not None}
-        family = set(vendors)
+        mains = {service.pid // PID: service.installed.command for service in map(self.service, self.facts.services) if service.pid}
+        family = {*vendors, *(mains.keys() & stats.keys())}
         while grown := {pid for pid, (parent, _ticks) in stats.items() if parent in family} - family:
             family |= grown
-        mains = {service.pid // PID: service.installed.command for service in map(self.service, self.facts.services) if service.pid}
         found = [Process(_SYSTEM, 0, self.facts.booted_us, ""), Process(_SERVICES, _SYSTEM, self.facts.booted_us, "")]
         for pid in sorted(family):
             parent, ticks = stats[pid]
@@ -137,7 +141,7 @@ class Machine:
 
     def listeners(self, processes: Sequence[Process]) -> list[tuple[int, int, str]]:
         """Port, process id, address: of this host's address, and of its processes wherever they listen."""
-        owners = {inode: process.pid for process in processes if process.command for inode in _sockets(process.pid // PID)}
+        owners = {inode: process.pid for process in processes if process.pid > _SERVICES for inode in _sockets(process.pid // PID)}
         found = [(445, _SYSTEM, "::")]
         for address, port, inode in _listening():
             if inode in owners or address == self.facts.address:
@@ -150,13 +154,13 @@ class Machine:
     # -- programs
 
     def run(self, argv: Sequence[str], chdir: str, stdin: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-        """A program of this machine; there is one, Tentacle.exe."""
-        program = self.disk.real(argv[0])
-        if not program.is_file() or program != self.disk.real(EXECUTABLE):
+        """A program of this machine, of which there are the vendor's."""
+        program = next((name for path, name in _PROGRAMS.items() if self.disk.exists(path) and self.disk.real(argv[0]) == self.disk.real(path)), "")
+        if not program:
             raise Failed("The system cannot find the file specified")
         given = {name: self.disk.argument(value) for name, value in environment.items()}
         own = {"PATH": f"{self.folders.bin}:{os.defpath}", "HOME": os.path.expanduser("~"), HOME_VARIABLE: str(self.disk.real(HOME))}
-        words = [str(self.folders.bin / "Tentacle"), *map(self.disk.argument, argv[1:])]
+        words = [str(self.folders.bin / program), *map(self.disk.argument, argv[1:])]
         folder = self.disk.real(chdir)
         done = subprocess.run(words, input=stdin, env={**own, **given}, cwd=folder, capture_output=True, text=True, check=False)
         return subprocess.CompletedProcess(words, done.returncode, self.disk.words(done.stdout), self.disk.words(done.stderr))

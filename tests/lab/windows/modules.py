@@ -17,6 +17,7 @@ from typing import Any
 
 from lab.fleet.manager import ManagerError
 from lab.windows import scripts
+from lab.windows.keys import ANSIBLE, SYSTEM, Account
 from lab.windows.machine import TEMP, Installed, Machine
 from lab.windows.manifest import Call
 from lab.windows.refusal import Failed, Refused
@@ -63,7 +64,7 @@ def _powershell(machine: Machine, call: Call, params: Params, check: bool) -> Re
     if check and not reading.looks:
         return {**empty, "changed": True, "msg": "skipped, running in check mode"}
     try:
-        answer = reading.run(machine, params["parameters"] or {}, elevated=bool(call.become) or not machine.faulty("windows_filtered_token"))
+        answer = reading.run(machine, params["parameters"] or {}, _account(machine, call))
     except (Failed, OSError) as error:
         words = str(error)
         exception = {
@@ -78,6 +79,11 @@ def _powershell(machine: Machine, call: Call, params: Params, check: bool) -> Re
     if _depth(answer) > params["depth"] + 1:
         raise Refused(f"win_powershell would flatten this result into text: it is {_depth(answer)} deep, and depth is {params['depth']}.")
     return {**empty, "changed": False, "failed": False, "result": answer}
+
+
+def _account(machine: Machine, call: Call) -> Account:
+    """Ansible's own, or the system's, which is the one that the lab's tasks become."""
+    return Account(SYSTEM[0]) if call.become else Account(ANSIBLE, not machine.faulty("windows_filtered_token"))
 
 
 def _depth(value: Any) -> int:

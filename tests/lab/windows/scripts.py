@@ -22,7 +22,9 @@ from typing import Any, NamedTuple
 
 from lab.fleet.manager import Manager, ManagerError
 from lab.waiting import Late, until
+from lab.windows import keys
 from lab.windows.disk import Disk
+from lab.windows.keys import Account
 from lab.windows.machine import Machine
 from lab.windows.refusal import Refused
 from lab.windows.sight import sight_of, strangers
@@ -32,6 +34,7 @@ Params = Mapping[str, Any]
 _TORN = 1500  # bytes (measured-tentacle.md 14.9)
 _ONE_LOOK = 5.0  # seconds that a socket waits
 _WATCHED: Mapping[str, type] = {"Index": str, "Files": list, "Folders": list, "Services": list, "LogFolders": list, "Logs": bool}
+_STORE: Mapping[str, type] = {"Folder": str}
 
 
 class Reading(NamedTuple):
@@ -41,15 +44,18 @@ class Reading(NamedTuple):
     takes: Mapping[str, type]
     does: Callable[[Machine, Params], Any]
     looks: bool = False
+    keys: bool = False  # it is about the keys of an Octopus Server
 
-    def run(self, machine: Machine, params: Params, elevated: bool) -> dict[str, Any]:
+    def run(self, machine: Machine, params: Params, account: Account) -> dict[str, Any]:
         """``$Ansible.Result``."""
         self._check(params)
         answer = self.does(machine, params)
-        return {"answer": answer, "sight": sight_of(machine, params, elevated)}
+        if self.keys:
+            return {"answer": answer, "store": keys.store_of(machine, params, account)}
+        return {"answer": answer, "sight": sight_of(machine, params, account.elevated)}
 
     def _check(self, params: Params) -> None:
-        takes = {**self.takes, **_WATCHED}
+        takes = {**self.takes, **(_STORE if self.keys else _WATCHED)}
         for name, value in params.items():
             if name not in takes:
                 raise Refused(f"The text {self.name} has no parameter {name}.")
@@ -229,4 +235,11 @@ READINGS: Mapping[str, Reading] = {
         "COPY", {"Path": str, "Sha256": str, "To": str, "Suffix": str, "Move": bool}, _copy
     ),
     "333711250420190757b029e0da8c9d5515d04e28e2565f33338da42b787ea819": Reading("REMOVE", {"Path": str}, _remove),
+    "6de3cef6e6dd72c4a2ea310e6dbe0689786f184d96daeb3d081eecc7ff61bdfa": Reading("STORE", {}, _nothing, looks=True, keys=True),
+    "2ed6b122aa9a2fc7d5d71d354253b6c4df3a3e169a9b8a514933b2293d7266f8": Reading("PRIVATE", {"Name": str, "Mine": str}, keys.private, keys=True),
+    "9212070e5018d9a22553ffda6195bcd7401791449598c0d8a05655da05e6fa09": Reading(
+        "WRITE", {"Path": str, "Text": str, "Suffix": str}, keys.write, keys=True
+    ),
+    "e90408e0b603a1ec45c684783de0586437e41c58570e68d124cd6d6d1dca857d": Reading("KEEP", {"Source": str, "Path": str}, keys.keep, keys=True),
+    "32ab6855fbaaf3405a595605cf32a46368544b245cfd7db7b9233cb7af0f324c": Reading("ERASE", {"Path": str}, keys.erase, keys=True),
 }

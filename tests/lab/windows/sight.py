@@ -22,12 +22,14 @@ from lab.windows.refusal import Failed
 _LEAD = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ +(\d+) +\d+ +[A-Z]+  ")
 _HOME = re.compile(r'<set\s+key="Octopus\.Home"\s*>([^<]*)</set>')
 _PROGRAM = re.compile(r'^(?:"([^"]+)"|(\S+))')
+_VENDORS = "octopusdeploy tentacle"
 _HOPS, _START_UP, _LATER = 8, 300, 200
 
 
 def sight_of(machine: Machine, watched: Mapping[str, Any], elevated: bool) -> dict[str, Any]:
     """The table that ``Get-Sight`` ends with."""
-    services = [machine.service(each) for each in machine.facts.services]
+    named = {name.lower() for name in watched.get("Services", ())}
+    services = [machine.service(each) for each in machine.facts.services if each.name.lower() in named or each.name.lower().startswith(_VENDORS)]
     processes = machine.processes()
     seen, listed, places = _Table(), _Table(), _Table()
     for folder in watched.get("LogFolders", ()):

@@ -19,14 +19,14 @@ from ansible_collections.octofleet.octopus.plugins.plugin_utils import _windows_
 from lab.fleet.folders import Folders
 from lab.windows import scripts
 from lab.windows.door import Door, record_of
-from lab.windows.machine import TEMP, Facts, Installed, Machine, booted_us, command_line, facts_file
+from lab.windows.machine import INSTALLED, TEMP, Facts, Installed, Machine, booted_us, command_line, facts_file
 from lab.windows.refusal import Failed, Refused
 from lab.windows.sight import log_lines
 from unit.lab.test_windows_manifests import recorded
 from unit.lab.test_windows_specs import text_of
 
 CONFIGURATION = "C:\\Web Shop\\Tentacle.config"
-TEXTS = ("LOOK", "SERVED", "ORDER", "REPLACE", "COPY", "REMOVE")
+TEXTS = ("LOOK", "SERVED", "ORDER", "REPLACE", "COPY", "REMOVE", "STORE", "PRIVATE", "WRITE", "KEEP", "ERASE")
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def machine(tmp_path: Path) -> Machine:
     for inner in ("Web Shop", "ProgramData/Octopus/Tentacle/Instances", "Users/ansible/AppData/Local/Temp", "root"):
         (folder / inner).mkdir(parents=True)
     (folder / "ProgramData" / "machine-id").write_text("0123")
-    Facts("WIN-01 1234", "127.0.0.9", booted_us(), []).save(facts_file(folders, "win-01"))
+    Facts("WIN-01 1234", "127.0.0.9", booted_us(), [], location=f"{INSTALLED}\\").save(facts_file(folders, "win-01"))
     (folder / "Web Shop" / "Tentacle.config").write_bytes(stored(folder))
     entry = json.dumps({"Name": "Web Shop", "ConfigurationFilePath": f"{folder}/Web Shop/Tentacle.config"}, indent=2)
     (folder / "ProgramData/Octopus/Tentacle/Instances/web-shop.config").write_text(entry)
