@@ -219,6 +219,14 @@ GUARDS: Mapping[str, tuple[Guard, ...]] = {
         ),
     ),
     "H-27": (Guard(_HOST, " and original.read() == expected", "", _VENDOR + "a_proxy_that_was_switched_off_beside_us_stays_off"),),
+    "H-28": (
+        Guard(
+            "plugin_utils/_windows_keys.py",
+            "advice=_ADVICE",
+            'advice=""',
+            "tests/unit/windows/test_windows_keys.py::test_a_complaint_is_told_with_what_helps",
+        ),
+    ),
     "H-30": (
         Guard(
             "module_utils/_halibut/call.py",
