@@ -400,7 +400,7 @@ GUARDS: Mapping[str, tuple[Guard, ...]] = {
     "19": (
         Guard(
             "plugin_utils/_survey.py",
-            "presented = {sight.endpoint.name: sight.thumbprint for sight in sights}",
+            "presented = {sight.endpoint.name: sight.thumbprint for sight in self._sweep(list(parsed.values()))}",
             "presented = dict.fromkeys(places, self._client.certificate().thumbprint)",
             _HAZARDS + "server.py::test_a_node_presents_what_the_wire_shows_whatever_rest_says",
         ),
