@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A real estate at once: 120 Tentacles, half of them polling, two nodes, a second Server, ten hosts with two instances (issue 4, D.1).
+"""A real estate at once: 120 Tentacles, half of them polling, a third on Windows, two nodes, a second Server, ten hosts with two instances (issue 4, D.1).
 
 There and back. The witness samples each edge once in two seconds; a polling one may be silent for as long as the plan announces
 after a node's restart, and not longer.
@@ -17,7 +17,8 @@ from e2e.looks import others, pins
 from lab.fleet.builder import Fleet
 from lab.fleet.spec import FleetSpec
 
-LISTENING, POLLING, TWICE, FOREIGN = 50, 60, 10, 12
+LINUX, LINUX_POLLING, WINDOWS, WINDOWS_POLLING, TWICE, FOREIGN = 30, 40, 40, 20, 10, 12
+POLLING = LINUX_POLLING + WINDOWS_POLLING
 FORKS = {"ANSIBLE_FORKS": "20"}
 LONGEST = 1500.0  # seconds for one way, on two busy cores
 GAP = 12.0  # the vendor's longest back-off at the fleet's time scale
@@ -29,9 +30,11 @@ def committed(fleet: Fleet, playbook: str, retire: str, **variables: object) -> 
 
 
 def test_a_hundred_and_twenty_tentacles_there_and_back() -> None:
-    twice = tuple(f"second_instance:web-{number:02d}" for number in range(1, TWICE + 1))
-    with Fleet(FleetSpec(tentacles=LISTENING, polling=POLLING, nodes=2, foreign=FOREIGN, quirks=twice)) as fleet:
-        assert len(fleet.tentacles) == LISTENING + POLLING + TWICE == 120
+    twice = [f"second_instance:web-{number:02d}" for number in range(1, TWICE + 1)]
+    polls = [f"polling:win-{number:02d}" for number in range(1, WINDOWS_POLLING + 1)]
+    spec = FleetSpec(tentacles=LINUX, polling=LINUX_POLLING, windows=WINDOWS, nodes=2, foreign=FOREIGN, quirks=(*twice, *polls))
+    with Fleet(spec) as fleet:
+        assert len(fleet.tentacles) == 2 * POLLING == 3 * WINDOWS == 120
         fleet.start_witness(rate=0.5, back_off=GAP)
         old = fleet.server.certificate.thumbprint
         foreign = {tentacle.host: others(fleet, tentacle.host) for tentacle in fleet.tentacles}
@@ -48,7 +51,7 @@ def test_a_hundred_and_twenty_tentacles_there_and_back() -> None:
         back = committed(fleet, plays.ROLL_BACK, new, octopus_polling_nudge=True)
         assert back.rc == 0, back.text
 
-        assert there.report["proofs"] == back.report["proofs"] == {"wire": LISTENING + TWICE, "log": POLLING}
+        assert there.report["proofs"] == back.report["proofs"] == {"wire": POLLING, "log": POLLING}
         assert {tentacle.host: set(pins(fleet, tentacle.host)) for tentacle in fleet.tentacles} == {host: {old} for host in foreign}
         assert {tentacle.host: others(fleet, tentacle.host) for tentacle in fleet.tentacles} == foreign
         witness = fleet.stop_witness()
