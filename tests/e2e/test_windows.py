@@ -20,6 +20,7 @@ from e2e import plays
 from e2e.looks import Looks, Starts, others, pins
 from lab.fleet.builder import Fleet
 from lab.fleet.spec import FleetSpec
+from lab.windows.building import STORE
 from lab.windows.door import record_of
 from lab.windows.machine import TEMP, Machine
 from lab.wire.certificates import make_certificate
@@ -233,3 +234,43 @@ def test_a_file_that_is_torn_right_after_our_edit_is_put_back_whole() -> None:
         assert sent == ["COPY", "REPLACE", "make folder", "put file", "REPLACE", "ORDER", "remove folder"]
         assert Machine(fleet.root, "win-01").disk.names(TEMP) == []
         assert sealed[:64] not in record_of(fleet.root).read_text(encoding="utf-8")
+
+
+def test_a_server_on_windows_there_and_back() -> None:
+    """A PFX travels as a file and no secret as a parameter; the store stays closed, and nothing is left in it but what is kept."""
+    with Fleet(FleetSpec(tentacles=1, windows=1, quirks=("windows:node-1",))) as fleet:
+        fleet.start_witness()
+        old, trips = fleet.server.certificate.thumbprint, Trips(fleet)
+        plan = plays.play(fleet, plays.ROTATE)
+        assert plan.rc == 0, plan.text
+        there = plays.commit(fleet, old)
+        assert there.rc == 0, there.text
+        new = there.report["new"]
+        assert {host: pins(fleet, host) for host in ("web-01", "win-01")} == {"web-01": [new], "win-01": [new]}
+        again = plays.commit(fleet, old)
+        assert (again.rc, again.changed) == (0, []), again.text
+        back = plays.commit(fleet, new, playbook=plays.ROLL_BACK)
+        assert back.rc == 0, back.text
+        assert {host: pins(fleet, host) for host in ("web-01", "win-01")} == {"web-01": [old], "win-01": [old]}
+
+        machine = Machine(fleet.root, "node-1")
+        kept = machine.disk.names(STORE)
+        assert {name for name in kept if name.endswith(".pfx")} == {f"{old}.pfx", f"{new}.pfx"}
+        assert not [name for name in kept if not name.endswith((".pfx", ".json"))]
+        assert machine.disk.names(TEMP) == []
+        assert refusals(fleet) == []
+        _no_text_was_told_a_secret(fleet)
+        assert {"STORE", "PRIVATE", "put file", "fetch file", "KEEP", "ERASE", "win_command", "ORDER"} <= set(trips.to("node-1"))
+        witness = fleet.stop_witness()
+        assert witness.ok, witness.failures
+        assert witness.refused_seconds == 0
+
+
+def _no_text_was_told_a_secret(fleet: Fleet) -> None:
+    """What PowerShell is told may be logged there for ever; the vendor's program gets a password that is good for one file that is gone."""
+    notes = [json.loads(line) for line in record_of(fleet.root).read_text(encoding="utf-8").splitlines()]
+    once = {word.partition("=")[2] for note in notes for word in note["given"].get("argv", ()) if word.startswith("--pfx-password=")}
+    told = json.dumps([note["given"] for note in notes if note["what"] == "win_powershell"])
+    assert once
+    assert not [secret for secret in (*once, fleet.backup_password, fleet.server.api_key) if secret in told]
+    assert fleet.backup_password not in record_of(fleet.root).read_text(encoding="utf-8")
