@@ -26,6 +26,7 @@ from ansible_collections.octofleet.octopus.plugins.plugin_utils._gates import Fr
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._keys import keys_of
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._options import options_of
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._secret_call import SecretCalls
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._shadow import shadow_of
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._survey import Asked, Inventory, Survey
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._vantage import sweep_from
 
@@ -57,6 +58,7 @@ ARGUMENTS: dict[str, Any] = {
     "polling_nudge": {"type": "bool", "default": False},
     "probe_from": {"type": "str", "default": CONTROLLER},
     "proxies": {"type": "dict", "default": {}, "no_log": True},
+    "shadow": {"type": "dict", "options": {"listen": {"type": "str"}, "address": {"type": "str"}}},
     "report": {"type": "path"},
 }
 display = Display()
@@ -90,6 +92,7 @@ class ActionModule(SecretCalls, OctoAction):
             Secret(params["backup_password"]) if params["backup_password"] else None,
             reads_database=commit,
             sweep=sweep_from(self, params["probe_from"], task_vars),
+            shadow=shadow_of(params["shadow"] or {}, this_run().pid),
         )
         return Gates(survey, _frame(params, commit, inventory, task_vars)).judge(params["step"])
 

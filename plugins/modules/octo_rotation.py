@@ -142,6 +142,21 @@ options:
     description: Whether the polling Tentacles are restarted once the nodes present the new certificate, so that they call at once.
     type: bool
     default: false
+  shadow:
+    description:
+      - A listener of this run on the controller that polling Tentacles subscribe to while both certificates are pinned, which proves that their running
+        processes accept the new one. It presents that from O(step=expand) to O(step=close), with a key that stays in memory.
+      - Only with O(polling=overlap).
+    type: dict
+    suboptions:
+      listen:
+        description:
+          - Address and port of the controller, such as C(0.0.0.0:11943).
+          - Without it nothing listens, and entries for O(shadow.address) that an earlier run has left are taken out.
+        type: str
+      address:
+        description: The address under which the Tentacles reach it, such as C(https://controller.example.com:11943).
+        type: str
   report:
     description: File on the controller that gets the report as JSON at O(step=close).
     type: path
@@ -204,6 +219,12 @@ hosts:
 permit:
   description: What the acting module asks for; not there when nothing is permitted.
   returned: when RV(allowed) and there is something to do
+  type: dict
+shadow:
+  description:
+    - For O(octofleet.octopus.octo_trust#module:shadow), C(address) of O(shadow) and, with O(step=expand), whether it C(listens) and Tentacles are to
+      get an entry for it.
+  returned: with O(shadow) and O(step=expand) or O(step=contract)
   type: dict
 clauses:
   description: Each clause of the formula with its value and sentence.

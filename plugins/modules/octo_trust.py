@@ -73,6 +73,21 @@ options:
     type: str
     choices: [overlap, replace, refuse]
     default: overlap
+  shadow:
+    description:
+      - Address, such as C(https://controller.example.com:11943), of a listener that presents the certificate of O(thumbprints) that is not O(twin_of),
+        as a rotation with C(octopus_shadow) has one.
+      - With O(state=present) and O(polling=overlap), a Tentacle that polls the Server with both certificates pinned gets one more entry for that
+        address in the same write. That it subscribes there proves that its process accepts the new certificate.
+      - With O(state=absent) that entry is removed in the same write, whichever certificate it pins.
+      - Whoever listens there and has that certificate's key can command the Tentacle. An address at which it polls a Server is refused.
+    type: str
+  shadowed:
+    description:
+      - With V(false) there is no such listener (any more), so O(state=present) removes the entry for O(shadow), too. Needs a O(permit) or
+        O(unguarded=true).
+    type: bool
+    default: true
   writer:
     description:
       - With V(file) the configuration is replaced by an atomic edit that changes the trust value and nothing else, at a moment when no command of the
@@ -156,7 +171,7 @@ instances:
     - RV(instances[].ok) is V(false) for an instance that was refused or went wrong, and C(code) and C(reason) say why.
     - Codes are those of M(octofleet.octopus.octo_instance_info) with those of its C(ready), and V(NOT_PERMITTED), V(NOT_EXPANDABLE),
       V(UNKNOWN_PINS), V(LAST_PIN), V(LAST_ENTRY), V(TWO_SUBSCRIPTIONS), V(VENDOR_CANNOT), V(NEW_NOT_TRUSTED), V(RESTART_DROPS_PIN),
-      V(IDENTITY_CHANGED), V(IN_USE), V(NOT_WRITTEN), V(NOT_WRITABLE), V(EDIT_NOT_EXACT),
+      V(IDENTITY_CHANGED), V(SHADOW_IS_SERVER), V(IN_USE), V(NOT_WRITTEN), V(NOT_WRITABLE), V(EDIT_NOT_EXACT),
       V(RESTART_INEFFECTIVE), V(NOT_RUNNING), V(NOT_SERVING), V(WRONG_CERTIFICATE), V(TIMEOUT).
     - The code V(NOT_NAMED) with RV(instances[].ok=true) stands for an instance that the permit does not name, V(STRANGER) for one that a permit
       for all instances does not mean, since it trusts neither certificate of the rotation. Both were left alone.
@@ -222,6 +237,8 @@ SPEC = _argspec.ArgumentSpec(
         "instance": {"type": "str", "required": True},
         "polling": {"type": "str", "choices": ["overlap", "replace", "refuse"], "default": "overlap"},
         "restart": {"type": "bool", "default": True},
+        "shadow": {"type": "str"},
+        "shadowed": {"type": "bool", "default": True},
         "state": {"type": "str", "choices": ["present", "absent", "exact"], "default": "present"},
         "thumbprints": {"type": "list", "elements": "str", "required": True},
         "twin_of": {"type": "str"},

@@ -42,6 +42,7 @@ class OctoAction(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
+        result["begun_at"] = time.monotonic()
         try:
             result.update(self.act(task_vars or {}))
             # For the gates: how old a reading is, by the controller's own clock (decisions 8).

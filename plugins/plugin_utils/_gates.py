@@ -21,6 +21,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._certificate imp
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import POLLING
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import ACCEPTED
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import OVERLAP
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import permit as permits
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import phase, plan, report, rules, words
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.choose import GENERATE
@@ -30,6 +31,8 @@ from ansible_collections.octofleet.octopus.plugins.plugin_utils._survey import I
 NOBODY = ["!all"]
 PERMIT_SECONDS = 900.0
 BUSY_POLL = 5.0
+SHADOW_POLL = 0.5
+SHADOW_ENDS = 5.0  # how long the shadow of a run that was killed may still be there
 # What no visit of this rotation can mend: asked before anything is touched.
 BEFOREHAND = ("no_limit", "spaces_agree", "left_behind_rightly", "policies_bide", "nodes_known", "all_expandable")
 
@@ -130,6 +133,7 @@ class Gates:
         if not gate.verdicts[0].allowed:
             gate.refuse(gate.verdicts[0], self._frame.back)
             return gate
+        self._try_shadow(facts)
         old, new = words_of(facts)
         hosts, waves = len(self._frame.inventory.tentacles), len(made.waves) + len(made.polling_waves)
         gate.lines.append(f"Plan {made.id}: retire {old}, adopt {new}; {counted(hosts, 'host')} in {counted(waves, 'wave')}.")
@@ -139,6 +143,7 @@ class Gates:
         return gate
 
     def _expand(self) -> Gate:
+        self._let_polling_ones_subscribe()
         facts = self._waited()
         gate = Gate(facts)
         stop = self._halted(facts) or self._unprepared(facts)
@@ -151,10 +156,12 @@ class Gates:
             gate.lines.append(f"Left behind: {_some(left)}.")
         if not wanted:
             return gate
+        self._cast_shadow(gate)
         step = Expand(tuple(f"{host}/*" for host in wanted), self._at_once)
         return self._permitted(gate, step, facts.to_trust())
 
     def _switch(self) -> Gate:
+        self._let_polling_ones_subscribe()
         gate = Gate(self._survey.facts)
         servers = list(self._frame.inventory.servers)
         gate.aims = _aims()
@@ -237,6 +244,8 @@ class Gates:
             gate.lines.append(f"Not visited: {_some(self._frame.batch)}. {stop}")
             return gate
         named = tuple(edge.name for edge in facts.roster if edge.edge.host in self._frame.batch and not edge.edge.is_further)
+        if self._survey.shadow:
+            gate.aims["shadow"] = {"address": self._survey.shadow.address}
         return self._permitted(gate, Contract(named, self._at_once), (facts.old,))
 
     def _close(self) -> Gate:
@@ -248,6 +257,8 @@ class Gates:
             gate.lines += words.plan_lines(facts, made, self._estate(), self._survey.roster.notes, self._frame.back)
         else:
             gate.lines += self._closing(gate, seconds)
+            if self._survey.shadow:
+                self._survey.shadow.end()
             if not phase.is_reached(facts):
                 gate.allowed = False
                 gate.failed = gate.lines[-1]
@@ -311,6 +322,48 @@ class Gates:
         self._frame.sleep(seconds)
         self._survey = self._survey.later()
         return [f"Waited {seconds:.0f} s before {host}: {counted(len(polling), 'polling Tentacle')} may take so long to find the nodes that are up."]
+
+    def _try_shadow(self, facts: Facts) -> None:
+        """Before anything is touched; later a shadow that fails is a proof less."""
+        shadow = self._survey.shadow
+        if shadow is None:
+            return
+        taken = [node.name for node in facts.nodes if node.endpoint and f"https://{node.endpoint}" == shadow.place]
+        if taken:
+            raise OctoError(f"octopus_shadow.address is {shadow.address}, where Tentacles poll the node {taken[0]}. Give it a port of its own.")
+        deadline = self._frame.clock() + SHADOW_ENDS
+        while self._frame.clock() < deadline and not shadow.has_port():
+            self._frame.sleep(SHADOW_POLL)
+        shadow.try_port()
+
+    def _cast_shadow(self, gate: Gate) -> None:
+        """Have the shadow run before the first polling Tentacle gets an entry for it, and give no more of them where it is not reached."""
+        shadow, facts = self._survey.shadow, gate.facts
+        if shadow is None or not any(edge.edge.style == POLLING for edge in facts.roster):
+            return
+        listens = bool(shadow.listen) and facts.polling == OVERLAP
+        late = self._survey.unreceived()
+        if listens:
+            try:
+                shadow.present(self._survey.identities[facts.new or ""])
+            except OctoError as error:
+                gate.lines.append(f"Without a shadow: {error.message}")
+                listens = False
+        if late and listens:
+            gate.lines.append(f"Not received at {shadow.address}: {_some([name for name, _at in late])}. No further Tentacle gets an entry for it.")
+        gate.aims["shadow"] = {"address": shadow.address, "listens": listens and not late}
+
+    def _let_polling_ones_subscribe(self) -> None:
+        """Until the shadow has received whom earlier waves gave an entry for it, at most as long as a Tentacle waits between two tries."""
+        waited = False
+        while self._survey.shadow and self._survey.shadow.is_running():
+            late = self._survey.unreceived()
+            if not late or self._frame.clock() >= max(at for _name, at in late) + self._frame.polling_gap:
+                break
+            self._frame.sleep(SHADOW_POLL)
+            waited = True
+        if waited:
+            self._survey = self._survey.later()
 
     def _permitted(self, gate: Gate, step: Step, thumbprints: Sequence[str], what: str = "") -> Gate:
         """The permit for what is left of a wave when the Tentacles that are themselves at fault are taken out."""

@@ -24,6 +24,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._fleet import ev
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import OVERLAP, Roster, build_roster
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import endpoint as endpoints
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import probe
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.shadow import Heard, Subscriber
 from ansible_collections.octofleet.octopus.plugins.module_utils._keys import opening
 from ansible_collections.octofleet.octopus.plugins.module_utils._keys.port import Held, Keys
 from ansible_collections.octofleet.octopus.plugins.module_utils._keys.store import Entry
@@ -33,6 +34,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import EdgeFacts, Facts, NodeFacts, OtherServer, PolicyFacts
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.pace import Away
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._shadow import Shadow
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._vantage import Sweep, ways
 
 # Registered by the role's tasks; the latest visit of a host is the one that counts.
@@ -108,6 +110,7 @@ class Survey:
         password: Secret | None,
         reads_database: bool,
         sweep: Sweep | None = None,
+        shadow: Shadow | None = None,
     ) -> None:
         self._client = client
         self._inventory = inventory
@@ -116,6 +119,7 @@ class Survey:
         self._password = password
         self._reads_database = reads_database
         self._sweep = sweep or probe.sweep
+        self.shadow = shadow
 
     # -- the Server
 
@@ -286,7 +290,7 @@ class Survey:
     @cached_property
     def facts(self) -> Facts:
         at, sights = self._matrix
-        seen = evidence.gather(self.roster.edges, self.visits, sights, at, self._health)
+        seen = evidence.gather(self.roster.edges, self.visits, sights, at, self._health, self._subscribers())
         busy = self.busy
         return Facts(
             old=self.choice.old,
@@ -311,7 +315,27 @@ class Survey:
             others=self._others,
             away=self._asked.away,
             polling=self._asked.polling,
+            shadow=self.shadow.place if self.shadow else None,
         )
+
+    def unreceived(self) -> list[tuple[str, float]]:
+        """The visited Tentacles that are to poll the shadow and have not been received there, with the times of their visits. Asks the wire nothing."""
+        live = {(fleet.subscription_of(one.subscription), one.thumbprint) for one in self._subscribers() if one.live}
+        return [
+            (instance.label, visit.at)
+            for visit in (self.visits if self.shadow else ())
+            for instance in visit.instances
+            for entry in instance.trust
+            if self.shadow and entry.style == fleet.POLLING and fleet.place_of(entry.address or "") == self.shadow.place
+            if (entry.subscription, instance.thumbprint) not in live
+        ]
+
+    def _subscribers(self) -> list[Subscriber]:
+        """Whom the shadow has received, if it presents the new certificate, and once a Tentacle of the fleet has refused a random one (decisions 14)."""
+        found = self.shadow.heard() if self.shadow else Heard()
+        control = any(instance.thumbprint in found.discriminating for visit in self.visits for instance in visit.instances)
+        proves = control and found.presents == self.choice.new
+        return [one for one in found.subscribers if proves or one.to_random]
 
     @property
     def mishaps(self) -> list[tuple[str, str]]:
@@ -331,7 +355,7 @@ class Survey:
 
     def later(self) -> Survey:
         """Another look, of which nothing is read yet; what was taken from the store and the database stays, as a wait changes neither."""
-        again = Survey(self._client, self._inventory, self._asked, self._keys, self._password, self._reads_database, self._sweep)
+        again = Survey(self._client, self._inventory, self._asked, self._keys, self._password, self._reads_database, self._sweep, self.shadow)
         for name in ("_kept", "identities", "database", "choice"):
             again.__dict__[name] = getattr(self, name)
         return again

@@ -131,13 +131,14 @@ class Instance:
 
 @dataclass(frozen=True)
 class Visit:
-    """What the registered result of a host's task says; ``at`` is the controller's monotonic clock when it was read."""
+    """What the registered result of a host's task says; ``begun`` and ``at`` are the controller's monotonic clock before and after it."""
 
     host: str
     outcome: str  # ok | failed | unreachable | skipped
     instances: Tuple[Instance, ...] = ()
     reason: str = ""
     at: float = 0.0
+    begun: float = 0.0
 
     def under(self, host: str) -> Visit:
         """The same visit, for another inventory name of the machine."""
@@ -238,7 +239,8 @@ def visit_of(host: str, result: Optional[Mapping[str, Any]], at: float) -> Visit
     instances = tuple(instance_of(host, row) for row in rows) if isinstance(rows, list) else ()
     if result.get("failed") and not instances:
         return Visit(host, "failed", reason=_first_line(result.get("msg")), at=at)
-    return Visit(host, "ok", instances, _first_line(result.get("msg")) if result.get("failed") else "", at)
+    reason = _first_line(result.get("msg")) if result.get("failed") else ""
+    return Visit(host, "ok", instances, reason, at, float(result.get("begun_at") or 0.0))
 
 
 def instance_of(host: str, row: Mapping[str, Any]) -> Instance:

@@ -12,9 +12,19 @@ Times are the controller's monotonic clock (decision 8). A source that was not r
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Dict, FrozenSet, Iterable, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import POLLING, Edge, Instance, Poll, TrustEntry, Visit, place_of
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import (
+    POLLING,
+    Edge,
+    Instance,
+    Poll,
+    TrustEntry,
+    Visit,
+    place_of,
+    subscription_of,
+)
+from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.shadow import Subscriber
 
 ACCEPTED = "accepted"
 REFUSED = "refused"
@@ -94,6 +104,17 @@ class Health:
 
 
 @dataclass(frozen=True)
+class Met:
+    """A subscription that a shadow has received over the Tentacle's own certificate, in this run (rotation-safety 3.1).
+
+    ``live``: by the process that runs now. ``to_random``: it was presented a random certificate.
+    """
+
+    live: bool
+    to_random: bool = False
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Everything seen of one edge. ``problem``: (code, reason) of a row that could not be read; ``refusal``: of a visit that came to nothing."""
 
@@ -106,9 +127,11 @@ class Evidence:
     problem: Optional[Tuple[str, str]] = None
     refusal: Optional[Tuple[str, str]] = None
     foreign_lost: Tuple[str, ...] = ()
+    shadow: Optional[Met] = None
 
     def exchanged(self) -> Evidence:
-        return replace(self, wire=self.wire.exchanged() if self.wire else None)
+        """A shadow presents what is new in one direction only."""
+        return replace(self, wire=self.wire.exchanged() if self.wire else None, shadow=None)
 
 
 def is_fresh(wire: Wire, visited_at: Optional[float], now: float, max_age: float) -> bool:
@@ -122,11 +145,23 @@ def gather(
     sights: Sequence[Mapping[str, Any]],
     sights_at: float,
     health: Mapping[str, Health],
+    subscribers: Sequence[Subscriber] = (),
 ) -> Dict[str, Evidence]:
     """Evidence by edge name. ``sights`` are rows of octo_probe with identities named old, new, random, none; ``health`` goes by record id."""
-    instances = {instance.label: (instance, visit.at) for visit in visits for instance in visit.instances}
+    instances = {instance.label: (instance, visit) for visit in visits for instance in visit.instances}
     wires = wires_of(sights, sights_at)
-    return {edge.name: _evidence(instances.get(edge.label), wires.get(edge.endpoint or ""), _worst(edge, health)) for edge in edges}
+    met: Dict[Optional[str], List[Subscriber]] = {}
+    for one in subscribers:
+        met.setdefault(subscription_of(one.subscription), []).append(one)
+    return {
+        edge.name: _evidence(
+            instances.get(edge.label),
+            wires.get(edge.endpoint or ""),
+            _worst(edge, health),
+            met.get(edge.subscription, ()) if edge.style == POLLING else (),
+        )
+        for edge in edges
+    }
 
 
 def wires_of(sights: Sequence[Mapping[str, Any]], at: float) -> Dict[str, Wire]:
@@ -140,10 +175,13 @@ def wires_of(sights: Sequence[Mapping[str, Any]], at: float) -> Dict[str, Wire]:
     return found
 
 
-def _evidence(seen: Optional[Tuple[Instance, float]], wire: Optional[Wire], health: Optional[Health]) -> Evidence:
+def _evidence(
+    seen: Optional[Tuple[Instance, Visit]], wire: Optional[Wire], health: Optional[Health], subscribers: Sequence[Subscriber] = ()
+) -> Evidence:
     if seen is None:
         return Evidence(wire=wire, health=health)
-    instance, at = seen
+    instance, visit = seen
+    at = visit.at
     said = (instance.code, instance.reason) if instance.code else None
     return Evidence(
         disk=Disk(instance.trust, at, instance.thumbprint) if instance.readable else None,
@@ -157,7 +195,15 @@ def _evidence(seen: Optional[Tuple[Instance, float]], wire: Optional[Wire], heal
         problem=None if instance.readable else said,
         refusal=said if instance.readable else None,
         foreign_lost=instance.foreign_lost,
+        shadow=_met(instance, visit, subscribers),
     )
+
+
+def _met(instance: Instance, visit: Visit, subscribers: Sequence[Subscriber]) -> Optional[Met]:
+    """Who has the Tentacle's own key is the Tentacle; what came before a visit that restarted it was another process."""
+    own = [one for one in subscribers if instance.thumbprint and one.thumbprint == instance.thumbprint]
+    live = any(one.live and (one.since >= visit.begun or not instance.restarted) for one in own)
+    return Met(live, any(one.to_random for one in own)) if own else None
 
 
 def _worst(edge: Edge, health: Mapping[str, Health]) -> Optional[Health]:

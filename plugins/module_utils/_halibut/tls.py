@@ -54,7 +54,7 @@ def context(identity: Optional[Presentable]) -> SSL.Context:
     made.set_mode(SSL.MODE_RELEASE_BUFFERS)  # 30 KB less for each connection in flight
     _prefer_cheap_groups(made)
     if identity is not None:
-        _present(made, identity)
+        present(made, identity)
     return made
 
 
@@ -85,7 +85,8 @@ def _prefer_cheap_groups(made: SSL.Context) -> None:
         choose(made._context, _GROUPS)
 
 
-def _present(made: SSL.Context, identity: Presentable) -> None:
+def present(made: SSL.Context, identity: Presentable) -> None:
+    """Make ``identity`` what a context shows, from memory."""
     certificate: Any = x509.load_der_x509_certificate(identity.certificate)
     key: Any = key_object(identity)
     try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import FrozenSet, Iterable, Iterator, Mapping, Optional, Tuple, Union
 
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import POLLING, Edge
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import POLLING, Edge, place_of
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import ACCEPTED, HEALTHY, REFUSED, Evidence
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import OVERLAP, REPLACE, Blocker, why_not_expandable
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.pace import Away
@@ -45,6 +45,10 @@ class EdgeFacts:
     @property
     def proved_by_log(self) -> bool:
         return self.by_log or self.edge.style == POLLING
+
+    @property
+    def kind_of_proof(self) -> str:
+        return "shadow" if self.evidence.shadow else "log" if self.proved_by_log else "wire"
 
     @property
     def name(self) -> str:
@@ -102,6 +106,7 @@ class Facts:
     others: Optional[Tuple[OtherServer, ...]] = None  # None: octopus_known_servers was not given, so not judged
     away: Away = field(default_factory=Away)
     polling: str = OVERLAP  # octopus_polling_strategy
+    shadow: Optional[str] = None  # the place of octopus_shadow, where no Server is
 
     def exchanged(self) -> Facts:
         """The same facts seen from a rotation that goes back: what was new is retired (decision 1)."""
@@ -138,7 +143,7 @@ class Facts:
             return self._started_with(edge, pin)
         if edge.edge.style != POLLING:
             return self.on_wire(edge, pin)
-        if self._answered(edge, pin):
+        if self._answered(edge, pin) or self._subscribed(edge, pin):
             return ACCEPTED
         verdicts = {self._polled(edge, place, pins, pin) for place, pins in self._places(edge).items()}
         return REFUSED if REFUSED in verdicts else ACCEPTED if verdicts == {ACCEPTED} else None
@@ -157,11 +162,27 @@ class Facts:
         healthy = health is not None and health.status in HEALTHY and health.presented == {pin} and (visited_at is None or health.at >= visited_at)
         return healthy and all(node.presents == pin for node in self.nodes) and self.on_disk(edge, pin) is True
 
+    def _subscribed(self, edge: EdgeFacts, pin: str) -> bool:
+        """Whether the running process has subscribed where ``pin`` is presented: then it took over the write that put it at every address."""
+        return pin == self.new and self._at_shadow(edge) and self.on_disk(edge, pin) is True
+
+    @staticmethod
+    def _at_shadow(edge: EdgeFacts) -> bool:
+        met = edge.evidence.shadow
+        return met is not None and met.live and not met.to_random
+
+    def polls_shadow(self, edge: EdgeFacts) -> bool:
+        """Whether the configuration still has an entry for the shadow."""
+        disk = edge.evidence.disk
+        if disk is None or self.shadow is None:
+            return False
+        return any(one.style == POLLING and place_of(one.address or "") == self.shadow for one in disk.trust)
+
     def _places(self, edge: EdgeFacts) -> Mapping[str, FrozenSet[str]]:
         """The addresses at which the Tentacle polls this Server, with what it trusts there."""
         disk = edge.evidence.disk
         found = disk.pins_at(edge.edge.subscription) if disk else {}
-        return {place: pins for place, pins in found.items() if not pins or pins & {self.old, self.new}}
+        return {place: pins for place, pins in found.items() if place != self.shadow and (not pins or pins & {self.old, self.new})}
 
     def _polled(self, edge: EdgeFacts, place: str, pins: FrozenSet[str], pin: str) -> Optional[str]:
         """A refusal that names ``pin`` as expected, or a connection identified by it, is proof. A certificate that a node presents cannot be refused,
@@ -176,7 +197,7 @@ class Facts:
         if seen.get(pin, frozenset()) & {"armed", "identified"}:
             return ACCEPTED
         presented = any(node.presents == pin for node in self.nodes)
-        return ACCEPTED if presented and current and any(seen.values()) else None
+        return ACCEPTED if presented and current and (any(seen.values()) or self._at_shadow(edge)) else None
 
     def holds(self, edge: EdgeFacts, pin: str) -> Optional[bool]:
         """Whether ``pin`` stands anywhere in the configuration; None: it was not read."""
@@ -190,7 +211,8 @@ class Facts:
             return "nothing" if process is None or process.pins is None else "started" if pin in process.pins else "started without it"
         places = self._places(edge)
         words = (sorted(process.seen_of(place, edge.edge.subscription).get(pin, frozenset())) if process else [] for place in sorted(places))
-        return "; ".join(f"{place}: {', '.join(seen) or 'nothing'}" for place, seen in zip(sorted(places), words)) or "nothing"
+        said = "; ".join(f"{place}: {', '.join(seen) or 'nothing'}" for place, seen in zip(sorted(places), words)) or "nothing"
+        return said if self.shadow is None else f"{said}; shadow: {'subscribed' if self._at_shadow(edge) else 'not subscribed'}"
 
     def away_at_most(self, edges: Iterable[EdgeFacts]) -> int:
         """How many of these may be away at once. Whoever is not placed yet may be on any host, so their bounds count, too."""

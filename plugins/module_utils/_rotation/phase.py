@@ -65,7 +65,7 @@ def state_of(facts: Facts, edge: EdgeFacts) -> str:
         return UNKNOWN if wire is None or wire.reached else UNREACHABLE
     if not facts.on_disk(edge, facts.new or ""):
         return OLD_ONLY if facts.on_disk(edge, facts.old) else LOCKED_OUT
-    return _dual(facts, edge) if facts.holds(edge, facts.old) else _new_only(edge)
+    return _dual(facts, edge) if facts.holds(edge, facts.old) else _new_only(facts, edge)
 
 
 def _is_presented(facts: Facts, pin: str) -> bool:
@@ -87,8 +87,10 @@ def _proven(facts: Facts, edge: EdgeFacts) -> str:
     return MOVED if is_switched(facts) and _works(facts, edge) else PROVEN
 
 
-def _new_only(edge: EdgeFacts) -> str:
+def _new_only(facts: Facts, edge: EdgeFacts) -> str:
     wire = edge.evidence.wire
+    if facts.polls_shadow(edge):
+        return TRIMMED  # the entry for the shadow goes with the old one
     if wire is None or wire.old is None:
         return NEW_ONLY if _is_current(edge) else TRIMMED
     return NEW_ONLY if (wire.old, wire.new) == (REFUSED, ACCEPTED) else TRIMMED

@@ -61,8 +61,8 @@ def counts(facts: Facts) -> Dict[str, int]:
 
 def proofs(facts: Facts) -> Dict[str, int]:
     """Tentacles by the kind of proof that they trust the new certificate (decision 24)."""
-    kinds = ["none" if facts.proof(edge, facts.new or "") != ACCEPTED else "log" if edge.proved_by_log else "wire" for edge in facts.edges]
-    return {kind: kinds.count(kind) for kind in ("wire", "log", "none") if kind in kinds}
+    kinds = ["none" if facts.proof(edge, facts.new or "") != ACCEPTED else edge.kind_of_proof for edge in facts.edges]
+    return {kind: kinds.count(kind) for kind in ("wire", "shadow", "log", "none") if kind in kinds}
 
 
 def row(facts: Facts, edge: EdgeFacts) -> Dict[str, Any]:
@@ -80,6 +80,7 @@ def row(facts: Facts, edge: EdgeFacts) -> Dict[str, Any]:
         "disk": sorted(evidence.disk.pins()) if evidence.disk else None,
         "process": _process(evidence.process),
         "log": facts.log_of(edge, facts.new or "") if edge.proved_by_log else None,
+        "shadow": asdict(evidence.shadow) if evidence.shadow else None,
         "proof": {"old": facts.proof(edge, facts.old), "new": facts.proof(edge, facts.new) if facts.new else None},
         "wire": _wire(evidence.wire, facts.now),
         "health": evidence.health.status if evidence.health else None,

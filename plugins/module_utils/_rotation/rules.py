@@ -349,6 +349,9 @@ def discriminates(facts: Facts, _step: Step) -> Clause:
     """An endpoint that accepts a stranger proves nothing by accepting us: a proxy, or an open door (decision 14)."""
     faults = []
     for edge in facts.roster:
+        if edge.evidence.shadow and edge.evidence.shadow.to_random:
+            remedy = "Find out what runs there: it lets anybody command it who comes to be at the Server's address."
+            faults.append(Fault(edge.name, "it subscribed where a random certificate was presented (shadow)", remedy))
         wire = edge.evidence.wire
         if wire is None or not wire.reached:
             continue
@@ -463,7 +466,7 @@ def remedy_for(facts: Facts, edge: EdgeFacts, pin: str) -> str:
     if edge.edge.style == POLLING and facts.proof(edge, pin) is None:
         return (
             "Its log does not say that the running process expects that certificate: see that its service runs, that it reaches the Server's port for"
-            " polling Tentacles, and that it logs at level Info; then run it again."
+            " polling Tentacles, and that it logs at level Info (or set octopus_shadow); then run it again."
         )
     if edge.by_log and facts.proof(edge, pin) is None:
         return "Its log has no start-up lines of the running process, or they are not what its configuration says: restart its service, at log level Info."

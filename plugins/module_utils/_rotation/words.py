@@ -163,10 +163,13 @@ def _polling_lines(facts: Facts, plan: Plan) -> List[str]:
         return []
     if facts.polling == REPLACE:
         return ["        polling ones: offline from their visit until the Server has switched and restarted (octopus_polling_strategy=replace)."]
-    return [
+    lines = [
         f"        polling ones: away for up to {duration(plan.polling_gap)} after each node's restart, and up to {plan.error_lines_a_minute:.1f} error"
         " lines a minute on each node while both pins stand."
     ]
+    if facts.shadow:
+        lines.append(f"        each polls {facts.shadow} (octopus_shadow), too, until the old pin is removed; the first one logs one error there.")
+    return lines
 
 
 def _in_order(waves: Sequence[Sequence[str]]) -> str:
@@ -359,17 +362,21 @@ def closing_lines(facts: Facts, foreign_pins: int) -> List[str]:
         f"  {healthy} of {asked_health} healthy; old certificate removed and refused on {states[phase.NEW_ONLY]} of {total}; "
         f"{_count(foreign_pins, 'foreign pin')} untouched",
     ]
+    left = [edge.name for edge in facts.roster if facts.polls_shadow(edge)]
+    if left:
+        lines.append(
+            f"  nobody is at {facts.shadow} any more, which {_names(left)} will poll in vain (2 error lines in 2 minutes) until this goes on"
+        )
     fate = "cut off" if phase.is_switched(facts) else "will be cut off by the switch"
     return lines + [f'  left behind, {fate}: {name} (reason given: "{reason}")' for name, reason in facts.left_behind]
 
 
 def _kinds_of_proof(trusting: Sequence[EdgeFacts]) -> str:
-    by_log = sum(1 for edge in trusting if edge.proved_by_log)
+    kinds = Counter(edge.kind_of_proof for edge in trusting)
     on_wire = "on the wire (new accepted, random refused, none refused)"
-    if not by_log:
-        return on_wire
-    log = f"by {'its log' if by_log == 1 else 'their logs'} {by_log}"
-    return f"{on_wire} {len(trusting) - by_log}, {log}" if by_log < len(trusting) else log
+    words = {"wire": on_wire, "shadow": "at the shadow", "log": f"by {'its log' if kinds['log'] == 1 else 'their logs'}"}
+    told = [f"{word} {kinds[kind]}" for kind, word in words.items() if kinds[kind]]
+    return ", ".join(told) if set(kinds) - {"wire"} else on_wire
 
 
 def last_line(facts: Facts, seconds: Optional[float]) -> str:

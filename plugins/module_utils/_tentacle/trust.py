@@ -91,7 +91,8 @@ class Wish(NamedTuple):
     """What a task asks of the trust; thumbprints are canonical.
 
     ``twin_of`` names the Server's other certificate: whoever polls a Server expects one certificate at one address, so
-    another one can only be wanted where that one stands.
+    another one can only be wanted where that one stands. ``shadow`` is an address at which no Server is, but a listener of
+    this rotation that presents the new certificate (measured-tentacle.md 14.2); what stands there is ours.
     """
 
     state: str
@@ -99,6 +100,8 @@ class Wish(NamedTuple):
     forget: Tuple[str, ...] = ()
     twin_of: Optional[str] = None
     polling: str = OVERLAP
+    shadow: Optional[str] = None
+    shadowed: bool = True  # whether state present adds an entry for it, or takes it out
 
     @property
     def asked(self) -> Set[str]:
@@ -108,13 +111,20 @@ class Wish(NamedTuple):
     @property
     def successor(self) -> Optional[str]:
         """What takes the place of ``twin_of`` in entries that poll; None if both are to stand."""
-        others = [text for text in self.thumbprints if text != self.twin_of]
-        return others[0] if self.polling == REPLACE and self.twin_of and others and self.state != ABSENT else None
+        return self.other if self.polling == REPLACE and self.state != ABSENT else None
+
+    @property
+    def other(self) -> Optional[str]:
+        """The certificate that is wanted beside ``twin_of``."""
+        return next((text for text in self.thumbprints if text != self.twin_of), None) if self.twin_of else None
 
     @property
     def removes(self) -> bool:
         """Whether fulfilling it can take a pin away from where it stands."""
-        return self.state != PRESENT or self.successor is not None
+        return self.state != PRESENT or self.successor is not None or bool(self.shadow and not self.shadowed)
+
+    def is_shadow(self, entry: Entry) -> bool:
+        return bool(self.shadow) and entry.style == POLLING and entry.place[0] == place_of(self.shadow or "", "")[0]
 
 
 def place_of(address: str, subscription: str) -> Place:
@@ -154,6 +164,13 @@ def polling_entry(model: Entry, thumbprint: str) -> Entry:
     return model._replace(raw=json.dumps(value, separators=(",", ":"), ensure_ascii=False), thumbprint=thumbprint)
 
 
+def shadow_entry(model: Entry, thumbprint: str, address: str) -> Entry:
+    """What polls ``address`` as whom ``model`` polls its Server."""
+    twin = polling_entry(model, thumbprint)
+    value = {name: address if name.lower() == "address" else field for name, field in json.loads(twin.raw).items()}
+    return twin._replace(raw=json.dumps(value, separators=(",", ":"), ensure_ascii=False), address=address)
+
+
 def communication(entries: Sequence[Entry]) -> str:
     """One word for an instance."""
     styles = {entry.style for entry in entries}
@@ -170,6 +187,16 @@ def means(entry: Entry, thumbprint: str) -> bool:
 
 def fulfil(wish: Wish, entries: Entries, listens: bool = True) -> Entries:
     """The entries as ``wish`` wants them; equal to ``entries`` if there is nothing to do. OctoError if it cannot be done safely."""
+    shadows = tuple(entry for entry in entries if wish.is_shadow(entry))
+    servers = tuple(entry for entry in entries if not wish.is_shadow(entry))
+    _refuse_shadow_of_a_server(wish, servers, shadows)
+    kept = _fulfilled(wish, servers, listens)
+    wanted = _shadows(wish, kept, shadows)
+    return entries if (kept, wanted) == (servers, shadows) else (*kept, *wanted)
+
+
+def _fulfilled(wish: Wish, entries: Entries, listens: bool) -> Entries:
+    """Without regard to a shadow."""
     _refuse_other_ways(wish, entries)
     if wish.state == EXACT:
         _refuse_unknown(wish, entries)
@@ -194,6 +221,42 @@ def places_without(before: Sequence[Entry], after: Sequence[Entry], thumbprint: 
 
 def _polls(entry: Entry) -> bool:
     return entry.style == POLLING
+
+
+def _shadows(wish: Wish, servers: Entries, standing: Entries) -> Entries:
+    """The one entry for the shadow, or none. To the vendor a pin and an address are one entry, so two subscriptions cannot both have one."""
+    if wish.state != PRESENT:
+        return ()
+    pairs = _pairs(wish, servers)
+    models = [entry for entry in servers if entry.place in pairs and entry.pin == wish.other]
+    if not models:
+        return standing  # nothing says that it is ours: the certificates do not stand side by side
+    if not wish.shadowed or wish.polling != OVERLAP:
+        return ()
+    found = [entry for entry in standing if entry.thumbprint == models[0].thumbprint and entry.place[1] == models[0].place[1]]
+    if found or not wish.shadow or wish.twin_of not in wish.thumbprints:  # what the Server has left behind needs no further proof
+        return tuple(found[:1])
+    return (shadow_entry(models[0], models[0].thumbprint, wish.shadow),)
+
+
+def _pairs(wish: Wish, servers: Entries) -> Set[Place]:
+    """Where both certificates of the Server are pinned."""
+    places = {pin: {entry.place for entry in servers if _polls(entry) and entry.pin == pin} for pin in (wish.twin_of, wish.other) if pin}
+    return set.intersection(*places.values()) if len(places) > 1 else set()
+
+
+def _refuse_shadow_of_a_server(wish: Wish, servers: Entries, shadows: Entries) -> None:
+    """An address that a Tentacle needs is no shadow, whoever says so: there would be a pair at it, or no other place, or the old pin alone."""
+    subscriptions = {entry.place[1] for entry in shadows}
+    elsewhere = {entry.place[1] for entry in servers if _polls(entry)}
+    paired = {subscription for _address, subscription in _pairs(wish, servers)}
+    old_alone = [entry for entry in shadows if wish.twin_of and entry.pin == wish.twin_of and entry.place[1] not in paired]
+    if len(shadows) > len(subscriptions) or subscriptions - elsewhere or old_alone:
+        raise OctoError(
+            f"It polls {wish.shadow} as a Server ({', '.join(sorted({entry.thumbprint for entry in shadows}))}), so that cannot be the address of a "
+            "shadow. Nothing was changed. Give the shadow (octopus_shadow) an address and port at which no Octopus Server is.",
+            code="SHADOW_IS_SERVER",
+        )
 
 
 def _refuse_other_ways(wish: Wish, entries: Entries) -> None:

@@ -91,6 +91,8 @@ def _wish(params: Mapping[str, Any], old: Optional[str]) -> trust.Wish:
         tuple(dict.fromkeys(params["forget"])),
         _thumbprint.parse(twin, "thumbprint in twin_of") if twin else None,
         params["polling"],
+        (params["shadow"] or "").strip() or None,
+        params["shadowed"],
     )
     both = sorted(set(wish.thumbprints) & {text.strip().upper() for text in wish.forget})
     if both:
@@ -220,7 +222,8 @@ class _TrustVisit:
                 code="LAST_PIN",
             )
         new = self.task.permit.new if self.task.permit else None
-        bare = trust.places_without(entries, wanted, new) if new else []
+        servers = [entry for entry in entries if not self.task.wish.is_shadow(entry)]
+        bare = trust.places_without(servers, wanted, new) if new else []
         if (gone and new and new not in kept) or bare:
             where = f" at {', '.join(bare)}" if bare else ""
             raise OctoError(
@@ -255,7 +258,8 @@ class _TrustVisit:
         if wish.successor and wish.twin_of:
             asked.add(wish.twin_of)
         lost = self._in_process() - {entry.thumbprint.strip().upper() for entry in wanted}
-        polls = set(self.seen.armed.polls if self.seen.armed else ()) - set(log.polls_of(wanted))
+        shadow = trust.place_of(wish.shadow or "", "")[0]
+        polls = {poll for poll in (self.seen.armed.polls if self.seen.armed else ()) if poll[0] != shadow} - set(log.polls_of(wanted))
         places = {pin: address for address, _subscription, pin in sorted(polls)}
         return [f"{pin} at {places[pin]}" if pin in places else pin for pin in sorted((lost | set(places)) - asked) if _thumbprint.is_canonical(pin)]
 

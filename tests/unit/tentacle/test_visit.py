@@ -376,6 +376,8 @@ PARAMS = {
     "forget": [],
     "twin_of": None,
     "polling": "overlap",
+    "shadow": None,
+    "shadowed": True,
     "timeout": None,
     "lock_timeout": 60.0,
     "allow_upgrade": False,
