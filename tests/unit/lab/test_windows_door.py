@@ -351,6 +351,54 @@ def test_what_is_seen(machine: Machine) -> None:
     assert 13_000_000_000_000_000 < sight["now"] < 15_000_000_000_000_000
 
 
+# -- the texts about a Server's keys
+
+
+def store(machine: Machine, name: str = "STORE", check: bool = False, **parameters: Any) -> dict[str, Any]:
+    found: dict[str, Any] = text(machine, name, check, Folder="C:\\Store", **parameters)["result"]["store"]
+    return found
+
+
+def allowed(found: dict[str, Any]) -> list[str]:
+    return [each["sid"] for each in found["access"]["allowed"]]
+
+
+def test_a_store_is_made_closed_and_what_killed_runs_left_goes(machine: Machine) -> None:
+    assert (store(machine)["exists"], store(machine, check=True)["access"]) == (False, None)
+    assert store(machine, "PRIVATE", Name="private-a-1", Mine="private-a-")["folders"] == [{"name": "private-a-1", "files": []}]
+    found = store(machine, "PRIVATE", Name="private-b-1", Mine="private-b-")
+    assert [each["name"] for each in found["folders"]] == ["private-a-1", "private-b-1"]
+    found = store(machine, "PRIVATE", Name="private-a-2", Mine="private-a-")
+    assert [each["name"] for each in found["folders"]] == ["private-a-2", "private-b-1"]
+    assert (allowed(found), found["link"], found["account"]) == (["S-1-5-18", "S-1-5-32-544"], False, "S-1-5-21-1-2-3-1000")
+
+
+def test_files_in_a_store(machine: Machine, tmp_path: Path) -> None:
+    store(machine, "PRIVATE", Name="private-a-1", Mine="private-a-")
+    (tmp_path / "sent").write_bytes(b"a PFX")
+    Door(machine, "2.21.5").put(tmp_path / "sent", "C:\\Store\\private-a-1\\x.pfx")
+    assert store(machine)["folders"] == [{"name": "private-a-1", "files": [{"name": "x.pfx", "size": 5}]}]
+    store(machine, "KEEP", Source="C:\\Store\\private-a-1\\x.pfx", Path="C:\\Store\\x.pfx")
+    store(machine, "WRITE", Path="C:\\Store\\x.json", Text="{}", Suffix=".y")
+    found = store(machine, "ERASE", Path="C:\\Store\\private-a-1")
+    files = {each["name"]: base64.b64decode(each["data"]) for each in found["files"]}
+    assert (files, found["folders"]) == ({"x.json": b"{}", "x.pfx": b"a PFX"}, [])
+    assert store(machine, "ERASE", Path="C:\\Store\\private-a-1")["folders"] == []
+    assert text(machine, "WRITE", check=True, Folder="C:\\Store", Path="C:\\Store\\y.json", Text="{}", Suffix=".y")["result"] == {}
+    assert not machine.disk.exists("C:\\Store\\y.json")
+
+
+def test_a_folder_that_somebody_else_has_made_is_open(machine: Machine) -> None:
+    machine.disk.real("C:\\Store").mkdir(0o755)
+    machine.disk.real("C:\\Store\\big.pfx").write_bytes(bytes((1 << 20) + 1))
+    found = store(machine, "PRIVATE", Name="private-a-1", Mine="private-a-")
+    assert allowed(found) == ["S-1-5-18", "S-1-5-32-544", "S-1-5-32-545"]
+    assert [(each["size"], each["data"], allowed(each)) for each in found["files"]] == [((1 << 20) + 1, None, allowed(found))]
+    machine.disk.real("C:\\Store").rename(machine.disk.folder / "Elsewhere")
+    machine.disk.real("C:\\Store").symlink_to("Elsewhere")
+    assert store(machine)["link"]
+
+
 # -- logs
 
 
