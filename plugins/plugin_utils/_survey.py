@@ -319,14 +319,16 @@ class Survey:
         )
 
     def unreceived(self) -> list[tuple[str, float]]:
-        """The visited Tentacles that are to poll the shadow and have not been received there, with the times of their visits. Asks the wire nothing."""
+        """The visited Tentacles that are to poll the shadow and have not been received there, with the times of their visits; none after the switch."""
+        if self.shadow is None or all(node.presents == self.choice.new for node in self.nodes):
+            return []
         live = {(fleet.subscription_of(one.subscription), one.thumbprint) for one in self._subscribers() if one.live}
         return [
             (instance.label, visit.at)
-            for visit in (self.visits if self.shadow else ())
+            for visit in self.visits
             for instance in visit.instances
             for entry in instance.trust
-            if self.shadow and entry.style == fleet.POLLING and fleet.place_of(entry.address or "") == self.shadow.place
+            if (entry.style, entry.canonical, fleet.place_of(entry.address or "")) == (fleet.POLLING, self.choice.new, self.shadow.place)
             if (entry.subscription, instance.thumbprint) not in live
         ]
 

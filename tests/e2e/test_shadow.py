@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from pathlib import Path
 
@@ -44,6 +46,11 @@ def is_over(given: dict[str, str]) -> bool:
         return caller.connect_ex(("127.0.0.1", int(given["listen"].rpartition(":")[2]))) != 0
 
 
+def acted(running: plays.Running) -> list[str]:
+    """The actions that have ended well, by their short names."""
+    return [event["action"].rsplit(".", 1)[-1] for event in running.events() if event["event"] == "ok"]
+
+
 def test_there_and_back() -> None:
     """One write more than nothing: the entry comes with the twin and goes with the old pin, and costs one error line, of the control, in one log."""
     given = shadow()
@@ -80,6 +87,25 @@ def test_there_and_back() -> None:
         witness = fleet.stop_witness()
         assert witness.ok, witness.failures
         assert witness.refused_seconds == 0
+
+
+def test_a_run_that_is_killed_with_the_entries_written_is_rolled_back_without_a_trace() -> None:
+    """The shadow ends with its run, and that of the roll-back listens at the same port at once. The Server was not switched, so one visit acts."""
+    given = shadow()
+    with Fleet(FleetSpec(tentacles=0, polling=1)) as fleet:
+        old = fleet.server.certificate.thumbprint
+        ((_pin, home),) = polled(fleet, "poll-01")
+        running = plays.start(fleet, plays.ROTATE, variables={"octopus_retire": old, "octopus_commit": True, "octopus_shadow": given})
+        until(lambda: running.process.poll() is not None or "octo_trust" in acted(running), 120.0, what="the visit")
+        os.killpg(running.process.pid, signal.SIGKILL)
+        running.process.wait()
+        new = next(pin for pin, _address in polled(fleet, "poll-01") if pin != old)
+        assert sorted(polled(fleet, "poll-01")) == sorted([(old, home), (new, home), (new, given["address"])])
+
+        back = plays.commit(fleet, new, playbook=plays.ROLL_BACK, octopus_shadow=given)
+        assert back.rc == 0, back.text
+        assert [event["result"]["changed"] for event in back.results("octo_trust")] == [False, True]
+        assert polled(fleet, "poll-01") == [(old, home)]
 
 
 def test_a_tentacle_that_logs_nothing_is_proved_all_the_same() -> None:

@@ -234,8 +234,10 @@ def _shadows(wish: Wish, servers: Entries, standing: Entries) -> Entries:
     if not wish.shadowed or wish.polling != OVERLAP:
         return ()
     found = [entry for entry in standing if entry.thumbprint == models[0].thumbprint and entry.place[1] == models[0].place[1]]
-    if found or not wish.shadow or wish.twin_of not in wish.thumbprints:  # what the Server has left behind needs no further proof
+    if found or not wish.shadow:
         return tuple(found[:1])
+    if wish.twin_of not in wish.thumbprints:  # what the Server has left behind needs no further proof, and goes with the old pin
+        return standing
     return (shadow_entry(models[0], models[0].thumbprint, wish.shadow),)
 
 

@@ -88,6 +88,8 @@ def test_a_roll_back_replaces_it_and_takes_it_away() -> None:
 def test_after_the_switch_none_is_added_and_one_that_is_there_stays_until_the_old_pin_goes() -> None:
     assert fulfilled(AFTER_THE_SWITCH, polls(OLD), polls(NEW)) == [polls(OLD), polls(NEW)]
     assert fulfilled(AFTER_THE_SWITCH, polls(OLD), polls(NEW), polls(NEW, SHADOW)) == [polls(OLD), polls(NEW), polls(NEW, SHADOW)]
+    other_way = [polls(OLD), polls(NEW), polls(OLD, SHADOW)]
+    assert fulfilled(AFTER_THE_SWITCH, *other_way) == other_way
     assert fulfilled(AFTER_THE_SWITCH, polls(NEW)) == [polls(NEW)], "reached: nothing changes"
 
 
