@@ -413,7 +413,7 @@ class Gates:
             self._survey = self._survey.later()
         deadline = self._frame.clock() + self._frame.busy_wait
         while self._frame.busy == "wait" and self._frame.clock() < deadline:
-            wave = {record.id for edge in self._survey.facts.edges if edge.edge.host in self._frame.batch for record in edge.edge.records}
+            wave = {record.id for edge in self._survey.facts.perhaps_on(self._frame.batch) for record in edge.edge.records}
             if not wave & self._survey.busy.keys():
                 break
             while wave & self._survey.busy.keys() and self._frame.clock() < deadline:

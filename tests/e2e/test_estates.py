@@ -321,6 +321,37 @@ READY = Story(
     ),
 )
 
+# -- busy, though nobody has seen yet on which host (decisions 15)
+
+BUSY = Story(
+    "busy Tentacles that are not placed yet",
+    FleetSpec(tentacles=2, polling=2, quirks=("two_names:web-02", "busy:web-02", "busy:poll-02")),
+    (
+        Case(
+            "one on a machine with two names, one that polls",
+            ("task ServerTasks-1 is running on it, says the Server", "task ServerTasks-2 is running on it, says the Server"),
+            trust={"web-01": BOTH, "web-02": OLD, "poll-01": BOTH, "poll-02": OLD},
+            variables={"octopus_busy": "skip"},
+            shows=lambda fleet, play: was_cut_off(fleet),
+        ),
+        Case(
+            "run again once their tasks have ended",
+            ("4 of 4 healthy; old certificate removed and refused on 4 of 4",),
+            rc=0,
+            phase="DONE",
+            switched=True,
+            trust={"web-01": NEW, "web-02": NEW, "poll-01": NEW, "poll-02": NEW},
+            before=lambda fleet: fleet.finish_tasks(),
+        ),
+    ),
+    back_off=GAP,
+)
+
+
+def was_cut_off(fleet: Fleet) -> None:
+    assert estates.absences(fleet, "web-02", "poll-02") == [], "a restart would have cut the deployment"
+
+
 # -- an account of its own, which has a home and a certificate store of its own (decisions 15)
 
 
@@ -457,7 +488,7 @@ LATER = Story(
     ),
 )
 
-STORIES = (NODES, ROSTER, KNOWN, READY, LEFT, LATER)
+STORIES = (NODES, ROSTER, KNOWN, READY, BUSY, LEFT, LATER)
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name.replace(" ", "-"))

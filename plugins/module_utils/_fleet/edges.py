@@ -166,6 +166,7 @@ class Edge:
     records: Tuple[Record, ...] = ()
     also_known_as: Tuple[str, ...] = ()  # other inventory names of the same machine
     is_further: bool = False  # a further endpoint of an instance that has an edge already
+    may_be_on: Tuple[str, ...] = ()  # without a host: those on which the next visit could meet it
 
     @property
     def name(self) -> str:

@@ -306,12 +306,18 @@ class _Matcher:
         if len(absent) == 1:
             return Edge(absent[0], "*", site.style, site.endpoint, site.subscription, records=site.records)
         self._blockers.append(self._why_unmatched(site))
-        return Edge("", "", site.style, site.endpoint, site.subscription, records=site.records)
+        return Edge("", "", site.style, site.endpoint, site.subscription, records=site.records, may_be_on=tuple(absent) or self._unvisited_like(site))
 
     def _unvisited_at(self, site: _Site) -> List[str]:
         if site.endpoint is None:
             return []
         return self._unvisited_in.get(self._place(split_address(site.endpoint)[0]), [])
+
+    def _unvisited_like(self, site: _Site) -> Tuple[str, ...]:
+        """Those that have the name of the record, with or without a domain; where none has, it may be any of them."""
+        names = {record.name.lower() for record in site.records}
+        hosts = tuple(host for host, _why in self._unvisited)
+        return tuple(host for host in hosts if {host.lower(), host.lower().partition(".")[0]} & names) or hosts
 
     def _why_unmatched(self, site: _Site) -> Blocker:
         where = site.endpoint or f"subscription {site.subscription}"

@@ -214,6 +214,11 @@ class Facts:
         said = "; ".join(f"{place}: {', '.join(seen) or 'nothing'}" for place, seen in zip(sorted(places), words)) or "nothing"
         return said if self.shadow is None else f"{said}; shadow: {'subscribed' if self._at_shadow(edge) else 'not subscribed'}"
 
+    def perhaps_on(self, hosts: Iterable[str]) -> Tuple[EdgeFacts, ...]:
+        """The edges that a visit to these hosts meets or, as long as nobody has seen where they are, could meet."""
+        there = frozenset(hosts)
+        return tuple(edge for edge in self.edges if edge.edge.host in there or there.intersection(edge.edge.may_be_on))
+
     def away_at_most(self, edges: Iterable[EdgeFacts]) -> int:
         """How many of these may be away at once. Whoever is not placed yet may be on any host, so their bounds count, too."""
         records = [record for edge in edges for record in edge.edge.records]

@@ -55,7 +55,8 @@ def narrow(facts: Facts, step: Step) -> Tuple[Verdict, Tuple[Clause, ...]]:
     single = {clause.__name__ for clause in _OF_ONE_EDGE}
     against = tuple(clause for clause in allowed(facts, step).refusals() if clause.code in single)
     out = {name for clause in against for name in clause.edges}
-    out |= {name for edge in facts.edges if edge.name in out for name in (edge.edge.label, f"{edge.edge.host}/*")}
+    at_fault = [edge for edge in facts.edges if edge.name in out]
+    out |= {name for edge in at_fault for name in (edge.edge.label, *(f"{host}/*" for host in (edge.edge.host, *edge.edge.may_be_on)))}
     kept = tuple(name for name in step.edges if name not in out)
     return allowed(facts, replace(step, edges=kept)), against
 
@@ -164,7 +165,12 @@ def roster_closed(facts: Facts, _step: Step) -> Clause:
     left = {name for name, _reason in facts.left_behind}
     faults = [Fault(found.name, f"{found.code}: {found.seen}", found.remedy) for found in facts.blockers if found.name not in left]
     behind = {edge.edge.host for edge in facts.edges if facts.is_left_behind(edge)}
-    busy = {edge.edge.host: f"Wait until task {edge.busy} that runs on it has ended, then run it again." for edge in facts.edges if edge.busy}
+    busy = {
+        host: f"Wait until task {edge.busy} that runs on it has ended, then run it again."
+        for edge in facts.edges
+        if edge.busy
+        for host in (edge.edge.host, *edge.edge.may_be_on)
+    }
     faults += [
         Fault(host, f"the host was not visited in this run: {why}", busy.get(host, _WHOLE_AGAIN if why == NOT_VISITED else _REACH_IT))
         for host, why in facts.unvisited
@@ -223,10 +229,12 @@ def ready(facts: Facts, step: Step) -> Clause:
 
 
 def idle(facts: Facts, step: Step) -> Clause:
-    """A restart cuts calls in flight at once (I12, decision 15)."""
+    """A restart cuts calls in flight at once (I12, decision 15). Before its first visit a Tentacle may be on one of several hosts."""
+    asked = step.edges if isinstance(step, (Expand, Contract)) else ()
+    met = {edge.name: edge for edge in (*_named(facts, asked), *facts.perhaps_on(name[:-2] for name in asked if name.endswith("/*")))}
     faults = [
         Fault(edge.name, f"task {edge.busy} is running on it, says the Server", "Wait for the task, then run it again.")
-        for edge in _of_step(facts, step)
+        for edge in met.values()
         if edge.busy
     ]
     return _clause("idle", "Not every Tentacle of the step is idle", faults)

@@ -205,6 +205,28 @@ def test_before_any_visit_records_are_placed_by_address_alone() -> None:
     assert [host for host, _why in roster.unvisited] == ["web-01", "web-02"]
 
 
+@pytest.mark.parametrize(
+    ("record", "may_be_on"),
+    [
+        (rec(1, "web-01:10933", own("a")), ()),
+        (rec(1, "10.0.0.7:10933", own("a")), ("app-07", "app-07-alias")),
+        (rec(1, "nat:10933", own("a"), name="WEB-01"), ("web-01",)),
+        (rec(1, None, own("a"), style=POLLING, subscription="abc", name="web-02"), ("web-02.example.com",)),
+        (rec(1, None, own("a"), style=POLLING, subscription="abc"), ("web-01", "web-02.example.com", "app-07", "app-07-alias")),
+        (rec(1, None, own("a"), style=KUBERNETES), ()),
+    ],
+    ids=["placed", "two-names", "by-name", "polls-by-name", "polls", "kubernetes"],
+)
+def test_before_a_visit_it_is_known_where_it_may_be(record: Record, may_be_on: tuple[str, ...]) -> None:
+    inventory = [*hosts("web-01", "web-02.example.com", app_07=("10.0.0.7",)), InventoryHost("app-07-alias", ("10.0.0.7",))]
+    assert build([record], [], inventory).edges[0].may_be_on == may_be_on
+
+
+def test_it_is_not_on_a_host_that_was_visited() -> None:
+    (edge,) = build([rec(1, None, own("a"), style=POLLING, subscription="abc")], visited(web_01=[]), hosts("web-01", "web-02")).edges
+    assert edge.may_be_on == ("web-02",)
+
+
 def test_an_unmanaged_record_says_that_it_may_be_on_a_host_that_was_not_visited() -> None:
     roster = build([rec(1, "10.0.0.1:10933", own("a"))], [], hosts("web-01"))
     assert roster.blockers[0].seen.endswith("it may be on a host that was not visited (web-01)")

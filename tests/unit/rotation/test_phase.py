@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import KUBERNETES
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import KUBERNETES, POLLING, Edge
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import Evidence, Process, Wire
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import Blocker
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import phase
@@ -155,6 +155,17 @@ def test_a_wave_goes_on_without_the_busy_and_the_unready() -> None:
     assert verdict.allowed
     assert verdict.step == Expand(("web-01/Tentacle",))
     assert {clause.code: clause.edges for clause in against} == {"idle": ("app-09/Tentacle",), "ready": ("db-01/Tentacle",)}
+
+
+def test_a_wave_leaves_out_every_host_that_a_busy_one_may_be_on() -> None:
+    lost = EdgeFacts(
+        Edge("", "", POLLING, None, "abc", records=(sample.record("poll-02"),), may_be_on=("web-02", "web-02-alias")), busy="ServerTasks-7"
+    )
+    facts = sample.before_switch(edges=(lost,), hosts=frozenset(("web-01", "web-02", "web-02-alias")))
+    verdict, against = narrow(facts, Expand(("web-01/*", "web-02/*", "web-02-alias/*")))
+    assert verdict.allowed
+    assert verdict.step == Expand(("web-01/*",))
+    assert {clause.code: clause.edges for clause in against} == {"idle": ("poll-02",)}
 
 
 def test_a_host_that_was_not_visited_may_be_expanded_and_not_contracted() -> None:
