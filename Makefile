@@ -16,7 +16,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 RUN := env -u PYTHONUNBUFFERED -u PYTHONDONTWRITEBYTECODE PATH=$(BIN):$$PATH ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/$(VENV)/collections \
 	ANSIBLE_HOME=$(CURDIR)/$(VENV)/ansible ANSIBLE_LOCALHOST_WARNING=False PYTHONPATH=$(CURDIR)/tests
 
-.PHONY: demo test bench proof lint sanity clean venv
+.PHONY: demo test bench proof estate lint sanity clean venv
 venv: $(VENV)/.ready
 
 $(VENV)/.ready: tests/requirements.txt tests/tools/windows_collection.py
@@ -40,6 +40,10 @@ bench: $(VENV)/.ready
 
 proof: $(VENV)/.ready
 	@$(RUN) $(BIN)/python -m pytest -q -n 2 --maxschedchunk=1 tests/proof
+
+# A mixed fleet of 120, there and back: a quarter of an hour and more, so no part of .ci/run.
+estate: $(VENV)/.ready
+	@$(RUN) $(BIN)/python -m pytest -q tests/estate
 
 lint: $(VENV)/.ready .venv-lint/.ready
 	@tests/tools/lint
