@@ -15,7 +15,7 @@ from typing import Any
 
 from lab.windows import modules, scripts
 from lab.windows.machine import TEMP, Machine
-from lab.windows.manifest import Call, MakeFolder, read
+from lab.windows.manifest import Call, MakeFolder, input_file, read
 from lab.windows.refusal import Refused
 
 _PRIVATE = 0o600
@@ -31,6 +31,8 @@ class Door:
     def execute(self, command: str, data: bytes | None) -> tuple[int, bytes, bytes]:
         """Exit code and what was printed."""
         try:
+            if data is None and (path := input_file(command)):
+                data = self._machine.disk.read(self._machine.disk.real(path))
             order = read(self._core, command, data)
             if isinstance(order, Call):
                 return self._module(order)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import gzip
+import html
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -31,6 +32,8 @@ _MAKE_FOLDER = re.compile(
     r"Write-Output -InputObject \$tmp\.FullName"
 )
 _REMOVE = re.compile(r"Remove-Item '?(?P<path>[^']+?)'? -Force -Recurse;?")
+_PIPED = re.compile(r"type ['\"]?(?P<path>[^'\"|]+?)['\"]? \| ")  # to 2.20
+_ARGUMENT = re.compile(r"<LST><S>(?P<path>[^<]+)</S></LST>")
 _FRAME = re.compile(r"\A(?:Set-StrictMode -Version Latest\n)?(.*?)(?:\nIf \(-not \$\?\) \{ If \(Get-Variable LASTEXITCODE [^\n]*)?\Z", re.DOTALL)
 
 
@@ -78,11 +81,25 @@ def read(core: str, command: str, data: bytes | None) -> Order:
         raise Refused(f"This manifest has not the shape of ansible-core {core}'s: {error!r}") from error
 
 
+def input_file(command: str) -> str:
+    """The file that ``command`` takes in the place of its standard input, where ANSIBLE_KEEP_REMOTE_FILES leaves one; or ""."""
+    if piped := _PIPED.match(command):
+        return piped["path"]
+    if "-EncodedArguments" not in command:
+        return ""
+    found = _ARGUMENT.search(_decoded(command, "-EncodedArguments"))
+    return html.unescape(found["path"]) if found else ""
+
+
 def _script(command: str) -> str:
+    return _decoded(command, "-EncodedCommand")
+
+
+def _decoded(command: str, option: str) -> str:
     words = command.split()
-    if "-EncodedCommand" not in words[:-1]:
+    if option not in words[:-1]:
         raise Refused(f"Windows was given a command line that is not PowerShell's: {command[:200]!r}")
-    encoded = words[words.index("-EncodedCommand") + 1].strip("'")  # in quotes from 2.21 on, where it has a sign of equality
+    encoded = words[words.index(option) + 1].strip("'")  # in quotes from 2.21 on, where it has a sign of equality
     try:
         return base64.b64decode(encoded, validate=True).decode("utf-16-le")
     except (binascii.Error, UnicodeDecodeError) as error:

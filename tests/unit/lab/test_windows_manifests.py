@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from lab.windows import manifest
-from lab.windows.manifest import Call, MakeFolder, Remove, read
+from lab.windows.manifest import Call, MakeFolder, Remove, input_file, read
 from lab.windows.refusal import Refused
 from lab.windows.specs import conform
 
@@ -55,6 +55,18 @@ def test_the_temporary_folder_comes_and_goes(core: str) -> None:
     assert made.parent == "%TEMP%"
     assert made.name.startswith("ansible-tmp-")
     assert read(*recorded(core, "remove")) == Remove("C:\\Temp\\ansible-tmp-1\\.")
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_a_manifest_that_is_kept_as_a_file(core: str) -> None:
+    """ANSIBLE_KEEP_REMOTE_FILES: what would be on the standard input lies in the temporary folder."""
+    _core, command, data = recorded(core, "kept")
+    assert data is None
+    assert input_file(command) == "C:\\Temp\\ansible-tmp-1\\AnsiballZ_win_ping.ps1"
+    call = read(core, command, recorded(core, "become")[2])
+    assert isinstance(call, Call)
+    assert call.name == "win_ping"
+    assert input_file(recorded(core, "command")[1]) == ""
 
 
 @pytest.mark.parametrize("core", CORES)
