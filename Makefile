@@ -33,7 +33,7 @@ demo: $(VENV)/.ready
 	@$(RUN) $(BIN)/python -m lab.demo
 
 test: $(VENV)/.ready
-	@$(RUN) $(BIN)/python -m pytest -q -n 2 --maxschedchunk=1 tests/e2e tests/model tests/unit
+	@$(RUN) $(BIN)/python -m pytest -q -n 2 --maxschedchunk=1 -m "not estate" tests/e2e tests/model tests/unit
 
 bench: $(VENV)/.ready
 	@$(RUN) $(BIN)/python -m pytest -q tests/bench
@@ -41,8 +41,9 @@ bench: $(VENV)/.ready
 proof: $(VENV)/.ready
 	@$(RUN) $(BIN)/python -m pytest -q -n 2 --maxschedchunk=1 tests/proof
 
-# A mixed fleet of 120, there and back: a quarter of an hour and more, so no part of .ci/run.
+# Larger estates end to end, then a mixed fleet of 120, there and back: an hour on two cores, so no part of .ci/run.
 estate: $(VENV)/.ready
+	@$(RUN) $(BIN)/python -m pytest -q -n 2 --maxschedchunk=1 -m estate tests/e2e
 	@$(RUN) $(BIN)/python -m pytest -q tests/estate
 
 lint: $(VENV)/.ready .venv-lint/.ready

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from e2e import plays, processes
 from e2e.looks import pins
 from e2e.test_stopped import PATIENCE, RESTART
@@ -18,6 +19,8 @@ from lab.fleet.spec import FleetSpec
 from lab.server.database import Database
 from lab.server.tasks import Tasks
 from lab.waiting import until
+
+pytestmark = pytest.mark.estate  # too long for `make test`
 
 COMMIT = {"octopus_commit": True}
 LASTS = 6.0  # seconds for which the deployment goes on in a drained node: longer than what a gate has seen stays fresh (tasks/restart.yml)

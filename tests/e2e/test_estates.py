@@ -23,6 +23,8 @@ from e2e.test_refusals import BOTH, NEW, OLD, Case, Story
 from lab.fleet.builder import Fleet
 from lab.fleet.spec import FleetSpec
 
+pytestmark = pytest.mark.estate  # too long for `make test`
+
 VISITS = ["octo_trust", "octo_trust"]
 PAUSE = 4.0  # seconds
 

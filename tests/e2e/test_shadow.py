@@ -11,6 +11,7 @@ import signal
 import socket
 from pathlib import Path
 
+import pytest
 from e2e import plays
 from e2e.looks import pins
 from e2e.test_polling import GAP, polled
@@ -18,6 +19,8 @@ from lab.fleet.builder import Fleet
 from lab.fleet.spec import FleetSpec
 from lab.fleet.units import drop_in_folder
 from lab.waiting import until
+
+pytestmark = pytest.mark.estate  # too long for `make test`
 
 
 def shadow() -> dict[str, str]:

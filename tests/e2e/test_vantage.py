@@ -21,6 +21,8 @@ from lab.fleet.builder import Fleet
 from lab.fleet.spec import FleetSpec
 from lab.wire.certificates import from_pfx
 
+pytestmark = pytest.mark.estate  # too long for `make test`
+
 GUARDED = {"guarded": {"username": "octopus", "password": "the proxy's password"}}
 INSIDE = "127.9.9.9"  # where the host inside calls from
 _LAUNCHER = """

@@ -15,6 +15,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from e2e import plays
 from e2e.looks import Looks, Starts, others, pins
@@ -156,6 +157,7 @@ def neutral(row: dict[str, Any]) -> dict[str, Any]:
     return {**{key: row[key] for key in SAME}, "reason": reason, "trust": len(row["trust"])}
 
 
+@pytest.mark.estate
 def test_the_same_words_for_what_is_odd() -> None:
     """Six hosts of Linux and six of Windows, odd in the same ways."""
     linux = [f"web-{number:02}" for number in range(1, len(PAIRS) + 1)]
@@ -169,6 +171,7 @@ def test_the_same_words_for_what_is_odd() -> None:
         assert refusals(fleet) == []
 
 
+@pytest.mark.estate
 def test_the_same_words_for_what_goes_wrong() -> None:
     """A file that somebody holds, restarts that fail or come to nothing, and then the vendor's own command as the writer."""
     pin = make_certificate("Another Server").thumbprint
@@ -208,6 +211,7 @@ def same(fleet: Fleet, code: str, hosts: str = "octopus_tentacles", **more: Any)
     return flat
 
 
+@pytest.mark.estate
 def test_an_account_without_its_rights_is_told_so() -> None:
     """Filtered rights would see neither the processes nor the files of others; become with runas has them all."""
     with Fleet(FleetSpec(tentacles=0, windows=1, faults={"windows_filtered_token": ["win-01"]})) as fleet:
@@ -221,6 +225,7 @@ def test_an_account_without_its_rights_is_told_so() -> None:
         assert (play.rc, rows["win-01"][0]["restarted"]) == (0, True), play.text
 
 
+@pytest.mark.estate
 def test_a_file_that_is_torn_right_after_our_edit_is_put_back_whole() -> None:
     """What holds the encrypted key goes as a file into the account's temporary folder, which is gone afterwards, and never as a parameter."""
     pin = make_certificate("Another Server").thumbprint
@@ -236,6 +241,7 @@ def test_a_file_that_is_torn_right_after_our_edit_is_put_back_whole() -> None:
         assert sealed[:64] not in record_of(fleet.root).read_text(encoding="utf-8")
 
 
+@pytest.mark.estate
 def test_a_server_on_windows_there_and_back() -> None:
     """A PFX travels as a file and no secret as a parameter; the store stays closed, and nothing is left in it but what is kept."""
     with Fleet(FleetSpec(tentacles=1, windows=1, quirks=("windows:node-1",))) as fleet:
