@@ -12,6 +12,7 @@ from typing import NamedTuple
 _VENDOR = "tests/unit/tentacle/test_vendor_hazards.py::test_"
 _AGENT = "tests/unit/tentacle/test_agent_hazards.py::test_"
 _WIRE = "tests/unit/halibut/test_wire_hazards.py::test_"
+_POLLING = "tests/unit/halibut/test_polling_hazards.py::test_"
 _PROBE = "tests/unit/halibut/test_probe_lab.py::test_"
 _SERVER = "tests/unit/server/test_vendor_hazards.py::test_"
 _REST = "tests/unit/octopus/test_server_hazards.py::test_"
@@ -82,6 +83,8 @@ NOTICED: Mapping[str, str] = {
     "server_partial_put_wipes": _REST + "a_machine_that_lost_its_environments_is_still_checked",
     "server_maintenance_refuses": _REST + "maintenance_refuses_a_key_that_may_not_administer",
     "server_disabled_unchecked": _REST + "a_machine_that_was_disabled_meanwhile_was_not_checked",
+    "polling_back_off": _POLLING + "the_gap_that_a_person_is_told_is_that_of_the_slowest_tentacle[45.0]",
+    "mismatch_leaves_socket_open": _POLLING + "a_tentacle_that_refuses_and_leaves_its_connection_open_is_let_go",
 }
 
 
@@ -96,13 +99,8 @@ _OUTGOING = "tests/unit/lab/test_wire_outgoing.py::test_"
 
 # Each is a promise to move it up as soon as the product meets it: what is left is how a polling Tentacle tries again.
 UNSEEN: Mapping[str, Unseen] = {
-    "mismatch_leaves_socket_open": Unseen(
-        "It is what a polling Tentacle does to a Server; the product takes no polling connections.",
-        _OUTGOING + "a_mismatch_is_logged_whole_and_leaves_the_connection_open",
+    "five_tries_before_tls": Unseen(
+        "It is the number of error lines about a port that closes at once, which nothing of the product reads or tells.",
+        _OUTGOING + "a_port_that_accepts_and_closes_gets_five_tries_a_round",
     ),
-    "polling_back_off": Unseen(
-        "Polling Tentacles are recognised and left alone, so nobody waits for their next try yet.",
-        _OUTGOING + "a_refused_loop_waits_longer_each_time",
-    ),
-    "five_tries_before_tls": Unseen("As with the back-off.", _OUTGOING + "a_port_that_accepts_and_closes_gets_five_tries_a_round"),
 }
