@@ -97,7 +97,7 @@ class Unseen(NamedTuple):
 
 _OUTGOING = "tests/unit/lab/test_wire_outgoing.py::test_"
 
-# Each is a promise to move it up as soon as the product meets it: what is left is how a polling Tentacle tries again.
+# To be moved up as soon as the product meets it.
 UNSEEN: Mapping[str, Unseen] = {
     "five_tries_before_tls": Unseen(
         "It is the number of error lines about a port that closes at once, which nothing of the product reads or tells.",
