@@ -259,7 +259,7 @@ class Gates:
             gate.lines += self._closing(gate, seconds)
             if self._survey.shadow:
                 self._survey.shadow.end()
-            if not phase.is_reached(facts):
+            if not phase.is_reached(facts) or words.not_working(facts):
                 gate.allowed = False
                 gate.failed = gate.lines[-1]
         started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._frame.started))
@@ -498,7 +498,9 @@ class Gates:
         foreign = sum(len(edge.evidence.disk.pins() - {facts.old, facts.new}) for edge in facts.roster if edge.evidence.disk)
         lines = [*words.closing_lines(facts, foreign), *self._who_drains()]
         if phase.is_reached(facts):
-            return [*lines, *([words.RUNBOOK] if facts.others is None else []), words.last_line(facts, seconds)]
+            lines += [words.RUNBOOK] if facts.others is None else []
+            lines += words.way_lines(facts.old, facts.new, self._frame.back) if words.not_working(facts) else []
+            return [*lines, words.last_line(facts, seconds)]
         lines += self._went_wrong()
         if self._late() and gate.verdicts and gate.verdicts[0].allowed:  # nothing else is in the way of what comes next
             return [*lines, self._late(), *words.standing_lines(facts, self._frame.back), words.last_line(facts, seconds)]

@@ -74,10 +74,20 @@ def as_it_was(fleet: Fleet) -> None:
 
 
 def record_says(host: str, **fields: Any) -> Act:
+    return _change(host, lambda known: {**known, **fields})
+
+
+def record_expects(host: str, thumbprint: str) -> Act:
+    """The Server then takes the Tentacle for somebody else."""
+    expected = {"Thumbprint": thumbprint}
+    return _change(host, lambda known: {**known, **expected, "Endpoint": {**known["Endpoint"], **expected}})
+
+
+def _change(host: str, how: Callable[[dict[str, Any]], dict[str, Any]]) -> Act:
     def act(fleet: Fleet) -> None:
         database = fleet.database()
         document = next(each for each in database.documents("Machines") if each["Name"] == host)
-        database.change(document["Id"], lambda known: {**known, **fields})
+        database.change(document["Id"], how)
         database.close()
 
     return act

@@ -498,6 +498,22 @@ def test_each_case_ends_as_it_must(story: Story) -> None:
     test_refusals.test_each_case_ends_as_it_must(story)
 
 
+def test_a_run_does_not_end_well_when_the_server_does_not_work_with_everybody_at_its_end() -> None:
+    """Trusted, proved, switched, removed; and the check that follows fails, for somebody has changed the record meanwhile."""
+    with Fleet(FleetSpec(tentacles=1)) as fleet:
+        old = fleet.server.certificate.thumbprint
+        running = plays.start(fleet, plays.ROTATE, variables={"octopus_retire": old, "octopus_commit": True})
+        test_refusals.await_start(running, "Stop trusting the old certificate, restart, prove", "web-01")
+        estates.record_expects("web-01", "AB" * 20)(fleet)
+        play = running.finish()
+        assert (play.rc, play.report["phase"], play.report["reached"]) == (2, "DONE", True), play.text
+        assert "0 of 1 healthy; old certificate removed and refused on 1 of 1" in play.text
+        assert "is reached, but the Server does not work with web-01/Tentacle-web-01 (health check at the end)" in play.text
+        again = plays.commit(fleet, old)
+        assert again.rc == 0, again.text
+        assert "health not checked; old certificate removed and refused on 1 of 1" in again.text
+
+
 def test_no_more_are_away_at_once_than_was_asked_for() -> None:
     """By environment on the way there, by role on the way back; seen by when the processes went and came back. Then with a pause between the waves."""
     quirks = ("last_environment:web-03", "last_environment:web-04", "other_role:web-01")

@@ -15,6 +15,7 @@ from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import LISTENING
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import HEALTHY
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import REPLACE, Blocker
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import phase
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import (
@@ -353,14 +354,14 @@ def closing_lines(facts: Facts, foreign_pins: int) -> List[str]:
     states = Counter(phase.state_of(facts, edge) for edge in facts.roster)
     trusting = [edge for edge in facts.roster if facts.proof(edge, facts.new or "") == "accepted" and facts.on_disk(edge, facts.new or "")]
     nodes = sum(1 for node in facts.nodes if node.presents == facts.new)
-    healthy = sum(1 for edge in facts.roster if edge.evidence.health and edge.evidence.health.status in ("Healthy", "HasWarnings"))
+    checked = [edge for edge in facts.roster if edge.evidence.health]
     asked_health = sum(1 for edge in facts.roster if edge.edge.records and not edge.edge.is_disabled)
+    healthy = f"{len(checked) - len(not_working(facts))} of {asked_health} healthy" if checked or not asked_health else "health not checked"
     lines = [
         f"Server certificate {_arrow(facts)}",
         f"  trusted by {len(trusting)} of {_count(total, 'Tentacle')}, proved {_kinds_of_proof(trusting)}",
         f"  Server: {nodes} of {_count(len(facts.nodes), 'node')} {'presents' if nodes == 1 else 'present'} the new certificate",
-        f"  {healthy} of {asked_health} healthy; old certificate removed and refused on {states[phase.NEW_ONLY]} of {total}; "
-        f"{_count(foreign_pins, 'foreign pin')} untouched",
+        f"  {healthy}; old certificate removed and refused on {states[phase.NEW_ONLY]} of {total}; {_count(foreign_pins, 'foreign pin')} untouched",
     ]
     left = [edge.name for edge in facts.roster if facts.polls_shadow(edge)]
     if left:
@@ -369,6 +370,11 @@ def closing_lines(facts: Facts, foreign_pins: int) -> List[str]:
         )
     fate = "cut off" if phase.is_switched(facts) else "will be cut off by the switch"
     return lines + [f'  left behind, {fate}: {name} (reason given: "{reason}")' for name, reason in facts.left_behind]
+
+
+def not_working(facts: Facts) -> List[str]:
+    """With whom the Server does not work, by the latest health check of this run."""
+    return [edge.name for edge in facts.roster if edge.evidence.health and edge.evidence.health.status not in HEALTHY]
 
 
 def _kinds_of_proof(trusting: Sequence[EdgeFacts]) -> str:
@@ -383,6 +389,9 @@ def last_line(facts: Facts, seconds: Optional[float]) -> str:
     """The one line that a run ends with."""
     if not phase.is_reached(facts):
         return f"Not reached. {status_line(facts)}"
+    ill = not_working(facts)
+    if ill:
+        return f"{_arrow(facts)} is reached, but the Server does not work with {_names(ill)} (health check at the end): see the log of its last Health task."
     took = f" in {seconds:.0f} s" if seconds is not None else ""
     return f"{_arrow(facts)} on {_count(len(facts.roster), 'Tentacle')}{took}"
 

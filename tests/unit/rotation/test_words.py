@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import KUBERNETES
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import Evidence, Wire
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import Evidence, Health, Wire
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import Blocker
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import words
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import (
@@ -223,6 +223,23 @@ def test_the_end() -> None:
           left behind, cut off: old-lab-3 (reason given: "off since March")
         6D1F…A07C -> 2B94…11E3 on 2 Tentacles in 41 s
     """)
+
+
+def test_an_end_at_which_the_server_does_not_work_with_everybody() -> None:
+    """Both certificates are where they belong, and yet somebody has to look."""
+    done = sample.done()
+    first, *rest = done.edges
+    ill = replace(done, edges=(sample.seen(first, health=Health("Unhealthy", sample.NOW, frozenset((NEW,)))), *rest))
+    assert "  1 of 2 healthy; old certificate removed and refused on 2 of 2" in words.closing_lines(ill, 0)[3]
+    assert words.last_line(ill, 41.2) == (
+        f"6D1F…A07C -> 2B94…11E3 is reached, but the Server does not work with {first.name} (health check at the end): see the log of its last Health task."
+    )
+
+
+def test_a_health_that_nobody_asked_for_is_not_counted() -> None:
+    done = sample.done()
+    unasked = replace(done, edges=tuple(sample.seen(edge, health=None) for edge in done.edges))
+    assert words.closing_lines(unasked, 0)[3].startswith("  health not checked; old certificate removed")
 
 
 def test_the_end_of_a_run_that_did_not_get_there() -> None:
