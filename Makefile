@@ -41,9 +41,12 @@ bench: $(VENV)/.ready
 proof: $(VENV)/.ready
 	@$(RUN) $(BIN)/python -m pytest -q -n 2 --maxschedchunk=1 tests/proof
 
-# Larger estates end to end, then a mixed fleet of 120, there and back: an hour on two cores, so no part of .ci/run.
+# Larger estates end to end; the end-to-end tests once more with every second host on Windows; a mixed fleet of 120, there and back.
+# An hour and more on two cores, so no part of .ci/run.
 estate: $(VENV)/.ready
 	@$(RUN) $(BIN)/python -m pytest -q -n 2 --maxschedchunk=1 -m estate tests/e2e
+	@OCTO_MIXED=1 $(RUN) $(BIN)/python -m pytest -q -n 2 --maxschedchunk=1 tests/e2e/test_rotation.py tests/e2e/test_refusals.py \
+		tests/e2e/test_disturbed.py tests/e2e/test_polling.py tests/e2e/test_secrets.py tests/e2e/test_stopped.py
 	@$(RUN) $(BIN)/python -m pytest -q tests/estate
 
 lint: $(VENV)/.ready .venv-lint/.ready

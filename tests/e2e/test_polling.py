@@ -10,6 +10,7 @@ collect a request longer than that is refused.
 
 from __future__ import annotations
 
+import pytest
 from e2e import plays
 from e2e.looks import Looks, pins
 from lab.fleet.builder import Fleet
@@ -51,6 +52,7 @@ def test_both_pins_at_once_and_back_with_a_nudge() -> None:
         assert witness.refused_seconds == 0
 
 
+@pytest.mark.estate
 def test_two_nodes_are_restarted_one_gap_apart() -> None:
     """Each polls both nodes, so there are two pins at two addresses; the second node waits until they have found the first (decision 13)."""
     with Fleet(FleetSpec(tentacles=0, polling=2, nodes=2)) as fleet:
@@ -67,6 +69,7 @@ def test_two_nodes_are_restarted_one_gap_apart() -> None:
         assert witness.ok, witness.failures
 
 
+@pytest.mark.estate
 def test_the_vendors_way_is_announced_as_an_outage() -> None:
     with Fleet(FleetSpec(tentacles=1, polling=1)) as fleet:
         old = fleet.server.certificate.thumbprint

@@ -26,6 +26,8 @@ from lab.windows.door import record_of
 from lab.windows.machine import TEMP, Machine
 from lab.wire.certificates import make_certificate
 
+pytestmark = pytest.mark.estate  # too long for `make test`
+
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "docsite" / "rst" / "guide_windows.rst"
 GAP = 12.0  # the vendor's longest back-off at the fleet's time scale
 VISIT = ["LOOK", "LOOK", "SERVED", "COPY", "REPLACE", "ORDER", "SERVED"]
@@ -157,7 +159,6 @@ def neutral(row: dict[str, Any]) -> dict[str, Any]:
     return {**{key: row[key] for key in SAME}, "reason": reason, "trust": len(row["trust"])}
 
 
-@pytest.mark.estate
 def test_the_same_words_for_what_is_odd() -> None:
     """Six hosts of Linux and six of Windows, odd in the same ways."""
     linux = [f"web-{number:02}" for number in range(1, len(PAIRS) + 1)]
@@ -171,7 +172,6 @@ def test_the_same_words_for_what_is_odd() -> None:
         assert refusals(fleet) == []
 
 
-@pytest.mark.estate
 def test_the_same_words_for_what_goes_wrong() -> None:
     """A file that somebody holds, restarts that fail or come to nothing, and then the vendor's own command as the writer."""
     pin = make_certificate("Another Server").thumbprint
@@ -211,7 +211,6 @@ def same(fleet: Fleet, code: str, hosts: str = "octopus_tentacles", **more: Any)
     return flat
 
 
-@pytest.mark.estate
 def test_an_account_without_its_rights_is_told_so() -> None:
     """Filtered rights would see neither the processes nor the files of others; become with runas has them all."""
     with Fleet(FleetSpec(tentacles=0, windows=1, faults={"windows_filtered_token": ["win-01"]})) as fleet:
@@ -225,7 +224,6 @@ def test_an_account_without_its_rights_is_told_so() -> None:
         assert (play.rc, rows["win-01"][0]["restarted"]) == (0, True), play.text
 
 
-@pytest.mark.estate
 def test_a_file_that_is_torn_right_after_our_edit_is_put_back_whole() -> None:
     """What holds the encrypted key goes as a file into the account's temporary folder, which is gone afterwards, and never as a parameter."""
     pin = make_certificate("Another Server").thumbprint
@@ -241,7 +239,6 @@ def test_a_file_that_is_torn_right_after_our_edit_is_put_back_whole() -> None:
         assert sealed[:64] not in record_of(fleet.root).read_text(encoding="utf-8")
 
 
-@pytest.mark.estate
 def test_a_server_on_windows_there_and_back() -> None:
     """A PFX travels as a file and no secret as a parameter; the store stays closed, and nothing is left in it but what is kept."""
     with Fleet(FleetSpec(tentacles=1, windows=1, quirks=("windows:node-1",))) as fleet:
