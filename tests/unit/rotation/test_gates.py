@@ -112,9 +112,9 @@ def survey_of(server: Server, inventory: Inventory) -> Survey:
     return Survey(server, inventory, asked, None, None, reads_database=False)  # type: ignore[arg-type]
 
 
-def judged(server: Server, clock: Clock, busy: str, step: str = "expand") -> Gate:
+def judged(server: Server, clock: Clock, busy: str, step: str = "expand", *, visited: Sequence[Mapping[str, Any]] = (), pause: float = 0.0) -> Gate:
     """By default the gate before the wave of both hosts, with a patience of a little under three looks."""
-    inventory = inventory_of()
+    inventory = inventory_of(*visited)
     frame = Frame(
         inventory=inventory,
         batch=HOSTS,
@@ -124,6 +124,7 @@ def judged(server: Server, clock: Clock, busy: str, step: str = "expand") -> Gat
         forks=5,
         busy=busy,
         busy_wait=BUSY_POLL * PAUSES - 1,
+        pause=pause,
         server_url="http://octopus.example.com",
         server_instance="OctopusServer",
         run=RunIdentity(1, "run"),
@@ -153,6 +154,14 @@ def test_a_fleet_is_swept_when_it_is_judged_and_not_while_it_is_waited_for(
     assert (clock.pauses, server.asked) == (pauses, asked)
     assert wire.sweeps.count([FIRST, SECOND]) == sweeps
     assert [edge.name for edge in gate.facts.edges if edge.busy] == left
+
+
+@pytest.mark.parametrize(("visited", "slept"), [((), 0.0), (({"instance": "Tentacle"},), 70.0)], ids=["first-wave", "a-later-wave"])
+def test_a_pause_is_made_between_waves_and_not_before_the_first(wire: Wire, visited: Sequence[Mapping[str, Any]], slept: float) -> None:
+    clock = Clock()
+    began = clock.now()
+    judged(Server(), clock, "wait", visited=visited, pause=70.0)
+    assert clock.now() - began == slept
 
 
 def test_the_roster_is_built_once_where_the_wire_shows_what_the_records_say(wire: Wire, builds: list[Roster]) -> None:
