@@ -91,7 +91,7 @@ options:
     description:
       - Folder on the host, for its owner only (0700). It holds V(<thumbprint>.pfx) and, for people, V(<thumbprint>.json).
       - The Tentacle instances of a host share it.
-      - Without it V(/var/lib/octopus-rotation), on Windows V(C:\ProgramData\OctopusRotation), where it is made for the system and
+      - Without it V(/var/lib/octopus-rotation), on Windows V(C:\\ProgramData\\OctopusRotation), where it is made for the system and
         administrators only, and refused if anybody else but the account of the task has a right on it or on a file in it.
     type: path
   backup_password:
@@ -111,7 +111,7 @@ options:
     description:
       - Program and leading arguments that reach the vendor's tool, such as V([docker, exec, octopus, /Octopus/Octopus.Server]).
       - Without it V([/Octopus/Octopus.Server]) or V([/opt/octopus/tentacle/Tentacle]); on Windows C(Octopus.Server.exe) in the folder that the
-        vendor's installer has left in the registry, or else in V(C:\Program Files\Octopus Deploy\Octopus).
+        vendor's installer has left in the registry, or else in V(C:\\Program Files\\Octopus Deploy\\Octopus).
     type: list
     elements: str
   machine_configuration_home:

@@ -37,6 +37,11 @@ def question(listen: str, identity: Presentable, record: str, run: int, seconds:
     return json.dumps({"listen": listen, "identity": [certificate, key_text(identity)], "record": record, "run": run, "seconds": seconds})
 
 
+def _say(stdout: TextIO, line: str) -> None:
+    stdout.write(f"{line}\n")
+    stdout.flush()
+
+
 def main(stdin: TextIO = sys.stdin, stdout: TextIO = sys.stdout) -> None:
     """Say READY, or why not, in one line; then serve."""
     asked = json.loads(stdin.read())
@@ -47,9 +52,9 @@ def main(stdin: TextIO = sys.stdin, stdout: TextIO = sys.stdout) -> None:
             shadow = Rendezvous(bound(asked["listen"]), _identity(asked["identity"]), record.tell, Pace(**asked.get("pace", {})))
             stack.callback(shadow.close)
         except OctoError as error:
-            print(error.message, file=stdout, flush=True)
+            _say(stdout, error.message)
             return
-        print(READY, file=stdout, flush=True)
+        _say(stdout, READY)
         ends = time.monotonic() + asked["seconds"]
         while time.monotonic() < ends and record.is_wanted() and _lives(asked["run"]):
             shadow.step(_TICK)

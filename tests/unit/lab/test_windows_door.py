@@ -58,21 +58,21 @@ SHOWN = (
 )
 
 
-def order(name: str, /, check: bool = False, **args: Any) -> tuple[str, bytes]:
+def order(module: str, /, check: bool = False, **args: Any) -> tuple[str, bytes]:
     """A module with its arguments, as ansible-core 2.21 sends it."""
     _core, command, data = recorded("2.21.5", "command")
     assert data is not None
     head, _separator, body = data.partition(b"\0\0\0\0")
     manifest = json.loads(body)
-    script = f"ansible_collections.ansible.windows.plugins.modules.{name}.ps1"
-    manifest["scripts"][script] = {"path": "", "script": base64.b64encode(text_of(name).encode()).decode()}
+    script = f"ansible_collections.ansible.windows.plugins.modules.{module}.ps1"
+    manifest["scripts"][script] = {"path": "", "script": base64.b64encode(text_of(module).encode()).decode()}
     manifest["actions"][-1]["params"]["Script"] = script
     manifest["actions"][-1]["params"]["Variables"][0]["Value"] = {**args, "_ansible_check_mode": check, "_ansible_version": "2.21.5"}
     return command, head + b"\0\0\0\0" + json.dumps(manifest).encode()
 
 
-def run(machine: Machine, name: str, /, check: bool = False, **args: Any) -> dict[str, Any]:
-    code, said, complaints = Door(machine, "2.21.5").execute(*order(name, check, **args))
+def run(machine: Machine, module: str, /, check: bool = False, **args: Any) -> dict[str, Any]:
+    code, said, complaints = Door(machine, "2.21.5").execute(*order(module, check, **args))
     assert (code, complaints) == (0, b"")
     result: dict[str, Any] = json.loads(said)
     return result
@@ -221,7 +221,7 @@ def test_modules_that_look(machine: Machine) -> None:
     regular = run(machine, "win_find", paths=["C:\\Web Shop"], patterns=["^tent"], use_regex=True)
     assert (regular["matched"], regular["examined"]) == (1, 1)
     assert run(machine, "win_service_info") == {"changed": False, "exists": False, "services": []}
-    assert run(machine, "win_service", **{"name": "x", "state": "started"})["msg"].startswith("Service 'x' is not installed")
+    assert run(machine, "win_service", name="x", state="started")["msg"].startswith("Service 'x' is not installed")
     assert run(machine, "slurp", src="C:\\nothing")["failed"]
 
 

@@ -560,7 +560,7 @@ class Connection:
 
     def __init__(self, machine: Windows) -> None:
         self.machine = machine
-        self.wrong: Exception | None = None
+        self.wrong: list[Exception] = []
         self._play_context = SimpleNamespace(no_log=False)
         self.quiet: list[bool] = []
 
@@ -570,8 +570,8 @@ class Connection:
 
     def look(self) -> None:
         self.quiet.append(self._play_context.no_log)
-        if self.wrong:
-            raise self.wrong
+        for one in self.wrong:
+            raise one
 
 
 def action_of(kind: type[SecretCalls], machine: Windows, **task: Any) -> SecretCalls:
@@ -633,7 +633,7 @@ def test_a_host_that_cannot_be_reached_is_a_failure_to_judge(desk: Desk, wrong: 
     """Not *unreachable*, which would end the play there; and who may carry files is said where files were to be carried."""
     action = action_of(octo_certificate.ActionModule, desk.machine)
     connection: Any = action._connection
-    connection.wrong = wrong
+    connection.wrong = [wrong]
     lent = _windows_keys.Lent(action, {})
     asks: list[Callable[[], Any]] = [
         _keys.keys_of(action, {"instance": "OctopusServer"}, {}).entries,
