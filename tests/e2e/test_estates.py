@@ -25,6 +25,7 @@ from lab.fleet.spec import FleetSpec
 
 pytestmark = pytest.mark.estate  # too long for `make test`
 
+pytestmark = pytest.mark.estate  # too long for `make test`
 VISITS = ["octo_trust", "octo_trust"]
 PAUSE = 4.0  # seconds
 
