@@ -149,11 +149,11 @@ class Gates:
         stop = self._halted(facts) or self._unprepared(facts)
         if stop:
             gate.allowed = False
-            gate.lines.append(f"Not visited: {_some(self._frame.batch)}. {stop}")
+            gate.lines.append(f"Not visited: {words.some(self._frame.batch)}. {stop}")
             return gate
         wanted, left = self._to_visit(facts)
         if left:
-            gate.lines.append(f"Left behind: {_some(left)}.")
+            gate.lines.append(f"Left behind: {words.some(left)}.")
         if not wanted:
             return gate
         self._cast_shadow(gate)
@@ -241,7 +241,7 @@ class Gates:
         stop = self._halted(facts)
         if stop:
             gate.allowed = False
-            gate.lines.append(f"Not visited: {_some(self._frame.batch)}. {stop}")
+            gate.lines.append(f"Not visited: {words.some(self._frame.batch)}. {stop}")
             return gate
         named = tuple(edge.name for edge in facts.roster if edge.edge.host in self._frame.batch and not edge.edge.is_further)
         if self._survey.shadow:
@@ -350,7 +350,7 @@ class Gates:
                 gate.lines.append(f"Without a shadow: {error.message}")
                 listens = False
         if late and listens:
-            gate.lines.append(f"Not received at {shadow.address}: {_some([name for name, _at in late])}. No further Tentacle gets an entry for it.")
+            gate.lines.append(f"Not received at {shadow.address}: {words.some([name for name, _at in late])}. No further Tentacle gets an entry for it.")
         gate.aims["shadow"] = {"address": shadow.address, "listens": listens and not late}
 
     def _let_polling_ones_subscribe(self) -> None:
@@ -487,7 +487,7 @@ class Gates:
 
     def _who_drains(self) -> list[str]:
         names = self._survey.draining
-        return [f"Still drained, and taking no new task: {_some(names)}. Whoever drained it makes it active again."] if names else []
+        return [f"Still drained, and taking no new task: {words.some(names)}. Whoever drained it makes it active again."] if names else []
 
     def _went_wrong(self) -> list[str]:
         return [f"Went wrong on {host}: {said}" for host, said in self._survey.mishaps]
@@ -553,7 +553,3 @@ def _named_by_host(facts: Facts, names: Sequence[str]) -> dict[str, list[str]]:
     """As a permit names edges; "host/*" before the first visit, when the instances of a host are not known."""
     whole = {name[:-2]: ["*"] for name in names if name.endswith("/*")}
     return {**plan.edges_by_host([edge for edge in facts.edges if edge.name in names]), **whole}
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -232,11 +232,12 @@ def wave_line(what: str, hosts: Sequence[str], at_once: int, place: Optional[Pla
     which = f", wave {place.number} of {place.of}" if place else ""
     then = f" Next: {place.then}." if place else ""
     away = "" if len(hosts) == 1 else f", at most {at_once} away at once"
-    return f"Allowed{which}: {what} ({_names_of(hosts)}){away}.{then}"
+    return f"Allowed{which}: {what} ({some(hosts)}){away}.{then}"
 
 
-def _names_of(hosts: Sequence[str]) -> str:
-    return ", ".join(hosts[:5]) + (f" and {len(hosts) - 5} more" if len(hosts) > 5 else "")
+def some(names: Sequence[str]) -> str:
+    """The first few by name, the others by number."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def asked(step: Step, facts: Facts) -> str:
