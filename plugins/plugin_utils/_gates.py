@@ -350,7 +350,9 @@ class Gates:
                 gate.lines.append(f"Without a shadow: {error.message}")
                 listens = False
         if late and listens:
-            gate.lines.append(f"Not received at {shadow.address}: {words.some([name for name, _at in late])}. No further Tentacle gets an entry for it.")
+            gate.lines.append(
+                f"Not received at {shadow.address}: {words.some([name for name, _at in late])}. No further Tentacle gets an entry for it."
+            )
         gate.aims["shadow"] = {"address": shadow.address, "listens": listens and not late}
 
     def _let_polling_ones_subscribe(self) -> None:
