@@ -56,7 +56,7 @@ class Completed(NamedTuple):
 
 
 class FileStat(NamedTuple):
-    mode: int  # permission bits only
+    mode: int  # permission bits only; -1: the system has none
     uid: int
     gid: int
     size: int

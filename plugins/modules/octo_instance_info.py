@@ -200,6 +200,36 @@ instances:
               V(HIDDEN_UPGRADE), V(STORE_OWNER), V(PORT_TAKEN), V(NOT_LISTENING), and those of RV(instances[].code).
           type: list
           elements: dict
+    file:
+      description:
+        - The configuration as a file. Whoever can read it on Linux has the Tentacle's private key, and as the vendor installs it everybody can.
+        - Its values are V(null) for an instance that could not be read.
+      type: dict
+      contains:
+        mode:
+          description: Its mode as an octal number, V(null) on Windows.
+          type: str
+          sample: "0644"
+        modified_at:
+          description: Time of its last change, ISO 8601 in UTC with microseconds.
+          type: str
+          sample: "2026-11-22T08:00:00.000000Z"
+        readable_by_others:
+          description: Whether everybody on the host can read it, by its mode and that of its folder. V(null) on Windows, where it is not judged.
+          type: bool
+    key_copies:
+      description:
+        - How many private keys are in the certificate store of the account that it runs as, the one in use included. The vendor's programs put
+          a copy of each key there that they ever read, and remove none.
+        - Keys that other instances of the host use do not count. V(null) where it was not read, which is always so on Windows.
+      type: int
+      sample: 1
+    newer_than_process:
+      description:
+        - Whether the configuration was changed after the running process had started. The vendor's commands change it also when they have
+          nothing to change, so RV(instances[].restart_pending) tells more.
+        - V(null) if no process is known.
+      type: bool
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -110,8 +110,8 @@ EXAMPLES = r"""
 RETURN = r"""
 instances:
   description:
-    - One row for each Tentacle instance asked for, with the keys that M(octofleet.octopus.octo_instance_info) returns, as they are
-      afterwards, and those below.
+    - One row for each Tentacle instance asked for, with the keys that M(octofleet.octopus.octo_instance_info) returns but C(file),
+      C(key_copies) and C(newer_than_process), as they are afterwards, and those below.
     - With O(application=server) one row with C(instance), the unit, C(ok), C(code), C(reason), C(service) and those below.
     - Codes are those of M(octofleet.octopus.octo_instance_info) with those of its C(ready), and V(IN_USE), V(NOT_STOPPED),
       V(RESTART_INEFFECTIVE), V(NOT_RUNNING), V(NOT_SERVING), V(WRONG_CERTIFICATE), V(TIMEOUT).

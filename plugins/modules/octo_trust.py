@@ -166,8 +166,8 @@ EXAMPLES = r"""
 RETURN = r"""
 instances:
   description:
-    - One row for each instance asked for. It has the keys that M(octofleet.octopus.octo_instance_info) returns, as they are after the visit,
-      and those below.
+    - One row for each instance asked for. It has the keys that M(octofleet.octopus.octo_instance_info) returns but C(file), C(key_copies) and
+      C(newer_than_process), as they are after the visit, and those below.
     - RV(instances[].ok) is V(false) for an instance that was refused or went wrong, and C(code) and C(reason) say why.
     - Codes are those of M(octofleet.octopus.octo_instance_info) with those of its C(ready), and V(NOT_PERMITTED), V(NOT_EXPANDABLE),
       V(UNKNOWN_PINS), V(LAST_PIN), V(LAST_ENTRY), V(TWO_SUBSCRIPTIONS), V(VENDOR_CANNOT), V(NEW_NOT_TRUSTED), V(RESTART_DROPS_PIN),

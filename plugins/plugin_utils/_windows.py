@@ -419,7 +419,7 @@ def _common(one: bytes, other: bytes) -> int:
 def _file(fact: Mapping[str, Any], asked: bool) -> _File:
     data, error = fact["data"], str(fact["error"] or "")
     changed_ns = (int(fact["changed"]) - _EPOCH_US) * 1000
-    stat = FileStat(0, -1, -1, int(fact["size"]), 0, changed_ns) if fact["exists"] else None
+    stat = FileStat(-1, -1, -1, int(fact["size"]), 0, changed_ns) if fact["exists"] else None
     return _File(stat, asked or data is not None or bool(error), None if data is None else _decoded(data), str(fact["link"] or ""), error)
 
 

@@ -113,7 +113,7 @@ class Vault:
 
     def stat(self, path: str) -> FileStat | None:
         found = self._see().files.get(ntpath.basename(path))
-        return FileStat(0, -1, -1, found.size, 0, 0) if found else None
+        return FileStat(-1, -1, -1, found.size, 0, 0) if found else None
 
     def read(self, path: str) -> bytes | None:
         if self._is_in_store(path):

@@ -61,6 +61,7 @@ class Record:
     is_disabled: bool = False
     health_status: str = "Unknown"
     policy: str = ""
+    signature_algorithm: Optional[str] = None  # of the Tentacle's certificate, as the Server last saw it
     environments: Tuple[str, ...] = ()  # by name where it is known, else by id
     roles: Tuple[str, ...] = ()
 
@@ -116,6 +117,10 @@ class Instance:
     changed: bool = False
     restarted: bool = False
     was_read: bool = False  # in spite of ``code``: the visit refused, or went wrong, and the rest of the row is what it found
+    readable_by_others: Optional[bool] = None  # None in these, and "": not read
+    modified_at: str = ""
+    key_copies: Optional[int] = None  # the key in use included
+    newer_than_process: Optional[bool] = None
 
     @property
     def label(self) -> str:
@@ -225,6 +230,7 @@ def record_of(machine: MachineRecord, environments: Mapping[str, str]) -> Record
         is_disabled=machine.is_disabled,
         health_status=machine.health_status,
         policy=machine.policy_id or "",
+        signature_algorithm=machine.signature_algorithm,
         environments=tuple(environments.get(one, one) for one in machine.environment_ids),
         roles=machine.roles,
     )
@@ -250,6 +256,7 @@ def instance_of(host: str, row: Mapping[str, Any]) -> Instance:
     service = row.get("service") or {}
     pins = row.get("pins_in_process")
     ready = row.get("ready") or {}
+    file = row.get("file") or {}
     return Instance(
         host=host,
         name=str(row.get("instance") or "?"),
@@ -273,6 +280,10 @@ def instance_of(host: str, row: Mapping[str, Any]) -> Instance:
         changed=bool(row.get("changed")),
         restarted=bool(row.get("restarted")),
         was_read=listening.get("port") is not None,  # every configuration that could be read has one
+        readable_by_others=file.get("readable_by_others"),
+        modified_at=str(file.get("modified_at") or ""),
+        key_copies=row.get("key_copies"),
+        newer_than_process=row.get("newer_than_process"),
     )
 
 

@@ -62,11 +62,12 @@ def installation_of(params: Mapping[str, Any], system: System = LINUX) -> Instal
 
 
 class Subject(NamedTuple):
-    """One instance: its configuration file, links followed, and every name that leads there."""
+    """One instance: its configuration file, links followed, every name that leads there, and the configurations of the host's others."""
 
     instance: str
     configuration: str
     names: Sequence[str]
+    others: Sequence[str] = ()
 
 
 class Command(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._host import OURS, Clock, Host, Service
-from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import agent, configuration, index, log, readiness, trust
+from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import agent, configuration, exposure, index, log, readiness, trust
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.agent import Found, Installation, Subject
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.configuration import Configuration
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.index import IndexEntry
@@ -48,17 +48,21 @@ def read_instances(host: Host, instance: str, installation: Installation, clock:
 
 
 def read_instance(host: Host, entry: IndexEntry, entries: Sequence[IndexEntry], installation: Installation, clock: Clock) -> Row:
+    """With what only a reader wants to know; the result of a visit stays as small as it can be."""
     try:
-        return row_of(look(host, subject_of(host, entry, entries), installation, clock))
+        seen = look(host, subject_of(host, entry, entries), installation, clock)
+        return {**row_of(seen), **exposure.row_of(host, seen.subject, seen.found)}
     except OctoError as error:
-        return problem_row(entry, error)
+        return {**problem_row(entry, error), **exposure.NOT_READ}
 
 
 def subject_of(host: Host, entry: IndexEntry, entries: Sequence[IndexEntry]) -> Subject:
     """Whom an index entry is about; OctoError if it is one with a reason."""
     if entry.code:
         raise OctoError(entry.reason, code=entry.code)
-    return Subject(entry.instance, host.resolve(entry.configuration), index.names_of(entries, host, entry.configuration))
+    names = index.names_of(entries, host, entry.configuration)
+    others = [one.configuration for one in entries if not one.code and one.instance not in names]
+    return Subject(entry.instance, host.resolve(entry.configuration), names, others)
 
 
 def look(host: Host, subject: Subject, installation: Installation, clock: Clock, found: Optional[Found] = None) -> Seen:

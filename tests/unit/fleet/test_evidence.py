@@ -43,6 +43,18 @@ def test_a_row_becomes_evidence() -> None:
     assert (seen.wire, seen.health) == (None, None)
 
 
+def test_what_is_not_in_a_row_was_not_read() -> None:
+    """A visit's row has no exposure, an unread instance has empty values of it."""
+    read = {"file": {"mode": "0644", "modified_at": "2026-03-01T11:02:00Z", "readable_by_others": True}, "key_copies": 2, "newer_than_process": False}
+    unread = {"file": {"mode": None, "modified_at": None, "readable_by_others": None}, "key_copies": None, "newer_than_process": None}
+    rows = [ROW | read, ROW | unread, ROW]
+    seen = [
+        (one.readable_by_others, one.modified_at, one.key_copies, one.newer_than_process)
+        for one in visit_of("web-01", {"instances": rows}, 10.0).instances
+    ]
+    assert seen == [(True, "2026-03-01T11:02:00Z", 2, False), (None, "", None, None), (None, "", None, None)]
+
+
 def test_a_row_that_is_not_ok_is_a_problem_with_a_reason() -> None:
     torn = {"instance": "Tentacle", "ok": False, "code": "CONFIGURATION_UNREADABLE", "reason": "torn"}
     seen = gather([EDGE], [visit_of("web-01", {"instances": [torn]}, 10.0)], [], 11.0, {})["web-01/Tentacle"]

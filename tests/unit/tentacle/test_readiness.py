@@ -59,6 +59,9 @@ def test_a_whole_row(world: World) -> None:
         "pins_in_process": [OLD, FOREIGN.lower()],
         "polls": [],
         "ready": {"ok": True, "reasons": []},
+        "file": {"mode": "0644", "modified_at": "1970-01-01T00:16:40.000000Z", "readable_by_others": True},
+        "key_copies": 0,
+        "newer_than_process": False,
     }
     assert not world.host.orders
     assert not world.host.writes
@@ -211,6 +214,8 @@ def test_a_bad_instance_is_a_row_among_good_ones(world: World, write: bytes, cod
     assert bad["ready"]["reasons"] == [{"code": code, "sentence": bad["reason"]}]
     assert set(bad) == set(good)
     assert set(bad["service"]) == set(good["service"])
+    assert set(bad["file"]) == set(good["file"])
+    assert ({*bad["file"].values()}, bad["key_copies"], bad["newer_than_process"]) == ({None}, None, None)
     assert good["ok"]
 
 

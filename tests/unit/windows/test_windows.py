@@ -101,6 +101,16 @@ def test_a_row_has_the_words_of_windows(machine: Windows) -> None:
     assert service["user"] == "CORP\\octopus$"
     assert service["started_at"] == "2025-08-18T14:30:00.500000Z"
     assert service["active"]
+    assert row["file"] == {"mode": None, "modified_at": "2025-08-18T14:30:00.000000Z", "readable_by_others": None}
+    assert (row["key_copies"], row["newer_than_process"]) == (None, False)
+
+
+def test_a_configuration_newer_than_its_process(machine: Windows) -> None:
+    tentacle = machine.add("T1", OLD)
+    tentacle.machine.time.time += 5
+    machine.put(tentacle.path, machine.get(tentacle.path))
+    assert machine.row()["newer_than_process"]
+    assert machine.calls == ["LOOK"]
 
 
 def test_the_same_row_as_on_posix(machine: Windows) -> None:
