@@ -275,7 +275,11 @@ def test_interactive_with_closed_input_starts_and_ends(host: Host) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGHUP])
 def test_other_signals_end_it_by_themselves(host: Host, number: signal.Signals) -> None:
-    agent = host.start("--noninteractive")
+    ours = signal.signal(number, signal.SIG_DFL)  # what nohup ignores, its children inherit
+    try:
+        agent = host.start("--noninteractive")
+    finally:
+        signal.signal(number, ours)
     agent.process.send_signal(number)
     assert agent.ended() == -number
 
