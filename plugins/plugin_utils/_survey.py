@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.octofleet.octopus.plugins.module_utils import _certificate, _thumbprint
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet import edges as fleet
@@ -269,6 +270,10 @@ class Survey:
             raise OctoError(f"octopus_proof of {edge.host} is {proof!r}; it is wire or log.")
         return proof == "log" and edge.style == fleet.LISTENING
 
+    def _allows_upgrade(self, edge: fleet.Edge) -> bool:
+        """What the visit of its host is told, too; a word that is neither yes nor no allows nothing."""
+        return bool(edge.host) and bool(boolean(self._inventory.of(edge.host, "octopus_allow_upgrade") or False, strict=False))
+
     @cached_property
     def roster(self) -> Roster:
         """What is presented decides only about records that do not say the same themselves, so the roster is put together anew only for those."""
@@ -298,7 +303,13 @@ class Survey:
             db=self.database,
             nodes=self.nodes,
             edges=tuple(
-                EdgeFacts(edge, seen[edge.name], next((busy[one.id] for one in edge.records if one.id in busy), None), self._by_log(edge))
+                EdgeFacts(
+                    edge,
+                    seen[edge.name],
+                    next((busy[one.id] for one in edge.records if one.id in busy), None),
+                    self._by_log(edge),
+                    self._allows_upgrade(edge),
+                )
                 for edge in self.roster.edges
             ),
             now=time.monotonic(),

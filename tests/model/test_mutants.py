@@ -27,6 +27,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts 
     Switch,
 )
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.rules import CLAUSES, allowed
+from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.readiness import HIDDEN_UPGRADE
 from model import sample
 from model.translate import Distortion, product_rules
 from model.world import BOTH, OLD, Search, locked_out, start
@@ -130,6 +131,52 @@ def test_this_clause_alone_refuses(kind: str, code: str) -> None:
     facts, step = ALONE[code](*BASE[kind])
     assert [clause.code for clause in allowed(facts, step).refusals()] == [code]
     assert allowed(facts, step, without=frozenset((code,))).allowed
+
+
+# -- what is waived by name is waived for that alone
+
+UPGRADE, AT_RISK = (HIDDEN_UPGRADE, "it is newer than its process"), ("IDENTITY_AT_RISK", "the certificate is missing")
+
+
+def waiver_for_everything(edge: EdgeFacts) -> tuple[tuple[str, str], ...]:
+    return () if edge.allows_upgrade else edge.evidence.unready
+
+
+def waiver_for_everybody(edge: EdgeFacts) -> tuple[tuple[str, str], ...]:
+    return tuple(why for why in edge.evidence.unready if why[0] != HIDDEN_UPGRADE)
+
+
+def waiver_for_nobody(edge: EdgeFacts) -> tuple[tuple[str, str], ...]:
+    return edge.evidence.unready
+
+
+def mistaken_about_upgrades(kind: str) -> list[str]:
+    """Of the cases that tell what octopus_allow_upgrade waives, those that are judged otherwise."""
+    cases = {
+        "an upgrade that nobody allowed": ((UPGRADE,), False, False),
+        "an upgrade that its host allows": ((UPGRADE,), True, True),
+        "another reason on a host that allows upgrades": ((AT_RISK,), True, False),
+        "another reason beside an upgrade that is allowed": ((UPGRADE, AT_RISK), True, False),
+    }
+    facts, step = BASE[kind]
+    found = []
+    for name, (unready, allows, expected) in cases.items():
+        first = replace(sample.seen(facts.edges[0], unready=unready), allows_upgrade=allows)
+        other = replace(facts.edges[1], allows_upgrade=not allows)  # is not asked
+        codes = [clause.code for clause in allowed(replace(facts, edges=(first, other)), step).refusals()]
+        found += [name] if codes != ([] if expected else ["ready"]) else []
+    return found
+
+
+@pytest.mark.parametrize("kind", ["expand", "contract"])
+def test_an_upgrade_is_waived_where_its_host_allows_it_and_nothing_else_is(kind: str) -> None:
+    assert mistaken_about_upgrades(kind) == []
+
+
+@pytest.mark.parametrize("mutant", [waiver_for_everything, waiver_for_everybody, waiver_for_nobody])
+def test_another_waiver_is_told(mutant: Callable[[EdgeFacts], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EdgeFacts, "unready", property(mutant))
+    assert mistaken_about_upgrades("contract")
 
 
 # -- rules removed, and the shortest path to a lock-out that opens (compare the second table of rotation-safety 4.9)

@@ -15,6 +15,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges imp
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import ACCEPTED, HEALTHY, REFUSED, Evidence
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import OVERLAP, REPLACE, Blocker, why_not_expandable
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.pace import Away
+from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.readiness import HIDDEN_UPGRADE
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class EdgeFacts:
     evidence: Evidence = field(default_factory=Evidence)
     busy: Optional[str] = None  # id of the task that runs on it
     by_log: bool = False  # octopus_proof=log: nothing of ours reaches it, so it is not probed
+    allows_upgrade: bool = False  # octopus_allow_upgrade of its host
 
     @property
     def proved_by_log(self) -> bool:
@@ -53,6 +55,11 @@ class EdgeFacts:
     @property
     def name(self) -> str:
         return self.edge.name
+
+    @property
+    def unready(self) -> Tuple[Tuple[str, str], ...]:
+        """What speaks against a restart, but for what its host's variables allow."""
+        return tuple(why for why in self.evidence.unready if not (self.allows_upgrade and why[0] == HIDDEN_UPGRADE))
 
     def answers_to(self, name: str) -> bool:
         """Whether a person who writes ``name`` means this edge: host/instance, or the name of a record; never a pattern."""

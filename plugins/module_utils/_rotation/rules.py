@@ -223,7 +223,7 @@ def ready(facts: Facts, step: Step) -> Clause:
     faults = [
         Fault(edge.name, f"{code}: {sentence}", "Repair that, then run it again.")
         for edge in _of_step(facts, step)
-        for code, sentence in edge.evidence.unready
+        for code, sentence in edge.unready
     ]
     return _clause("ready", "Not every Tentacle of the step is ready for a restart", faults)
 

@@ -139,7 +139,7 @@ def _stuck(facts: Facts, edge: EdgeFacts) -> Iterable[Fault]:
     elif phase.state_of(facts, edge) == phase.UNREACHABLE and not any(found.name == edge.name for found in facts.blockers):
         yield Fault(edge.name, "UNREACHABLE  neither its host nor its port answers", "Make it reachable, or leave it behind with a reason.")
     else:
-        for code, sentence in edge.evidence.unready:
+        for code, sentence in edge.unready:
             yield Fault(edge.name, f"{code}  {sentence}", "Repair that first.")
 
 

@@ -99,7 +99,7 @@ def _executable(host: Host, found: Found) -> Iterator[Reason]:
         yield Reason(
             HIDDEN_UPGRADE,
             f"{path} is newer than the process {service.pid} that runs it: a restart would be an upgrade, too. "
-            "Restart it by hand when that is wanted, or set allow_upgrade=true.",
+            "Restart it by hand when that is wanted, or set allow_upgrade=true (in the role's variables: octopus_allow_upgrade).",
         )
 
 

@@ -205,3 +205,9 @@ def test_a_host_that_is_proved_by_its_log_is_not_probed() -> None:
 def test_a_proof_that_is_none_is_refused() -> None:
     with pytest.raises(OctoError, match="octopus_proof of web-02 is 'logs'; it is wire or log"):
         survey_of(Vantage(), {"web-02": {"ansible_host": "10.0.0.2", "octopus_proof": "logs"}}).facts  # noqa: B018  # judged when it is read
+
+
+@pytest.mark.parametrize(("said", "allowed"), [(None, False), (True, True), ("yes", True), (False, False), ("false", False), ("perhaps", False)])
+def test_who_allows_an_upgrade_is_said_by_host(said: Any, allowed: bool) -> None:
+    facts = survey_of(Vantage(), {"web-02": {"ansible_host": "10.0.0.2", "octopus_allow_upgrade": said}}).facts
+    assert [(made.edge.host, made.allows_upgrade) for made in facts.edges] == [("web-01", False), ("web-02", allowed)]

@@ -69,6 +69,15 @@ def test_a_plan() -> None:
     """)
 
 
+@pytest.mark.parametrize(("allows", "stuck"), [(False, ["app-09/Tentacle"]), (True, [])])
+def test_an_upgrade_that_is_allowed_keeps_nobody_from_going_on(allows: bool, stuck: list[str]) -> None:
+    facts = at_start()
+    newer = sample.seen(facts.edges[0], unready=(("HIDDEN_UPGRADE", "it is newer than its process"),))
+    facts = replace(facts, edges=(replace(newer, allows_upgrade=allows), facts.edges[1]))
+    lines = words.plan_lines(facts, make_plan(facts, "digest", hosts=("app-09", "web-01"), spec=[1], forks=5), ESTATE)
+    assert [line.split()[0] for line in lines if "HIDDEN_UPGRADE" in line] == stuck
+
+
 def test_a_plan_that_cannot_go_on() -> None:
     facts = at_start()
     ill = sample.seen(facts.edges[0], unready=(("IDENTITY_AT_RISK", "the certificate is missing; the next restart would make a new one"),))
