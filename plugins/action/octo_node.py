@@ -45,6 +45,7 @@ class ActionModule(SecretCalls, OctoAction):
             "changed": found.changed,
             "nodes": [asdict(row) for row in found.rows],
             "waited": round(found.waited, 1),
+            "judge_again": found.judge_again,
             "diff": {
                 "before": {row.name: _shown(row.was_draining) for row in found.rows},
                 "after": {row.name: _shown(row.is_draining) for row in found.rows},

@@ -111,4 +111,8 @@ waited:
   returned: success
   type: float
   sample: 0.0
+judge_again:
+  description: Whether it waited so long that what was seen before it is old, and has to be judged again before a restart. That is more than five seconds.
+  returned: success
+  type: bool
 """

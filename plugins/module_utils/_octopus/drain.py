@@ -19,6 +19,7 @@ ALL = "*"
 DRAINED, ACTIVE = "drained", "active"
 _POLL = 5.0  # seconds; 3.1: not below 4 s against a rate limited Server
 _SETTLE = 1.0
+_STAYS_TRUE = 5.0  # seconds for which what a gate saw before is still worth a restart
 _NAMED = 5
 
 
@@ -51,6 +52,11 @@ class Outcome(NamedTuple):
     @property
     def changed(self) -> bool:
         return any(row.was_draining != row.is_draining for row in self.rows)
+
+    @property
+    def judge_again(self) -> bool:
+        """Whether what was seen before the wait is old by now (decisions 8)."""
+        return self.waited > _STAYS_TRUE
 
 
 class Drain:

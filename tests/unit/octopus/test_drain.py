@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
-from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.drain import ACTIVE, DRAINED, Drain, NodeRow, choose
+from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.drain import ACTIVE, DRAINED, Drain, NodeRow, Outcome, choose
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.records import ServerNode, Task
 from unit.octopus.conversation import Clock
 
@@ -86,6 +86,11 @@ def test_running_tasks_are_waited_for() -> None:
     done = drain_of(server).drained([ONE], 600)
     assert clock.slept == [5.0, 5.0, 5.0, 1.0]
     assert (done.waited, done.rows[0].running_tasks) == (16.0, 0)
+
+
+@pytest.mark.parametrize(("waited", "again"), [(0.0, False), (1.0, False), (5.0, False), (5.1, True), (600.0, True)])
+def test_after_a_long_wait_what_was_seen_before_it_is_judged_again(waited: float, again: bool) -> None:
+    assert Outcome([], waited).judge_again is again
 
 
 def test_a_task_that_was_taken_at_the_last_moment_is_waited_for() -> None:

@@ -236,6 +236,7 @@ def test_a_node_is_drained_with_a_note_and_made_active_by_it(stage: Stage) -> No
     assert "knows no node node-9; it knows node-1" in found["unknown"]["msg"]
     assert [found[name]["changed"] for name in ("planned", "drained", "again", "foreign", "back")] == [True, True, False, False, True]
     assert database.node_history() == [("node-1", "draining"), ("node-1", "active")]
+    assert [found[name]["judge_again"] for name in ("planned", "drained", "back")] == [False, False, False]
     (row,) = found["drained"]["nodes"]
     assert (row["name"], row["was_draining"], row["is_draining"], row["running_tasks"]) == ("node-1", False, True, 0)
     assert found["drained"]["diff"] == {"before": {"node-1": "active"}, "after": {"node-1": "drained"}}
