@@ -401,8 +401,18 @@ def _suffix() -> str:
 
 
 def _plain(text: str) -> str:
-    """As on POSIX: the vendor's lines end in CRLF, and some tools answer in UTF-16 that was taken for something else."""
-    return text.replace("\x00", "").replace("\ufeff", "").replace("\r\n", "\n")
+    """As on POSIX: the vendor's lines end in CRLF, and some tools answer in UTF-16, which win_command takes for UTF-8 where no mark begins it."""
+    return (_widened(text) if "\x00" in text else text).replace("\ufeff", "").replace("\r\n", "\n")
+
+
+def _widened(text: str) -> str:
+    """The same bytes taken for UTF-16, if every other one is mostly zero as it is in words of Latin letters, and all of them are still there."""
+    data = text.replace("\ufeff", "").encode("utf-8", "surrogatepass")
+    for encoding, high in (("utf-16-le", data[1::2]), ("utf-16-be", data[::2])):
+        if 2 * high.count(0) > len(high) and "\ufffd" not in text:
+            with contextlib.suppress(UnicodeDecodeError):
+                return data.decode(encoding)
+    return text.replace("\x00", "")
 
 
 def _difference(old: bytes, new: bytes) -> tuple[int, int, bytes]:

@@ -431,13 +431,24 @@ def test_the_vendors_verb_is_told_of_another_home(machine: Windows) -> None:
     assert environments == [{"TentacleMachineConfigurationHomeDirectory": "E:\\Octo"}] * len(environments) != []
 
 
+def taken_for_utf8(text: str, encoding: str) -> str:
+    """As win_command hands on what it does not recognize."""
+    return text.encode(encoding).decode("utf-8", "replace")
+
+
 @pytest.mark.parametrize(
     ("said", "heard"),
     [
         ({"rc": 0, "stdout": "one\r\ntwo\r\n", "stderr": ""}, (0, "one\ntwo\n", "")),
+        ({"rc": 0, "stdout": "\ufeffone\r\n", "stderr": ""}, (0, "one\n", "")),  # UTF-16 whose mark win_command has understood
         ({"rc": 100, "stdout": "", "stderr": "\ufeffn\x00o\x00\r\x00\n\x00"}, (100, "", "no\n")),
+        ({"rc": 1, "stdout": taken_for_utf8("Ошибка: no such file\r\n", "utf-16-le"), "stderr": ""}, (1, "Ошибка: no such file\n", "")),
+        ({"rc": 1, "stdout": taken_for_utf8("Ошибка: no such file\r\n", "utf-16-be"), "stderr": ""}, (1, "Ошибка: no such file\n", "")),
+        ({"rc": 1, "stdout": taken_for_utf8("Größe: 7\r\n", "utf-16-le"), "stderr": ""}, (1, "Gr\ufffd\ufffde: 7\n", "")),  # two letters are lost
+        ({"rc": 0, "stdout": "7 \x00 größer\r\n", "stderr": ""}, (0, "7  größer\n", "")),
+        ({"rc": 0, "stdout": "n\x00o\x00!", "stderr": ""}, (0, "no!", "")),
     ],
-    ids=["CRLF", "UTF-16"],
+    ids=["CRLF", "mark", "marked UTF-16", "UTF-16", "big-endian UTF-16", "not UTF-8", "one NUL", "cut in the middle"],
 )
 def test_what_programs_print(machine: Windows, said: dict[str, Any], heard: tuple[int, str, str]) -> None:
     machine.said = said
