@@ -1,0 +1,222 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""Findings that need a look at the whole estate: nodes, other Servers, clones, policies, and what could not be read."""
+
+from __future__ import annotations
+
+from typing import Dict, Iterator, List, Set, Tuple
+
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit import facts as audit
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit import verdicts
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import Node, Server
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.identity_rules import is_weak, said_of
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import Estate, Subject
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import EstateRule, Fine, Found, Unjudged, Verdict, some
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import LISTENING
+
+
+def _old_key_in_use(estate: Estate) -> Iterator[Verdict]:
+    retired = estate.facts.retired
+    if retired is None:
+        yield Unjudged("octopus_retired_thumbprints is not given")
+        return
+    for server, node in _nodes(estate):
+        if not node.presented:
+            yield Unjudged(f"{_name(server, node)} was not read: {node.reading.reason or node.reading.state}")
+        elif node.presented in retired:
+            seen = f"{_name(server, node)} presents {node.presented}, which is retired."
+            yield _of_node(server, node, seen, {"endpoint": node.address or node.name})
+        else:
+            yield Fine()
+
+
+def _shared_pin(estate: Estate) -> Iterator[Verdict]:
+    if estate.facts.known is None:
+        yield Unjudged("octopus_known_servers is not given")
+        return
+    presenting: Dict[str, List[str]] = {}
+    for server, node in _nodes(estate):
+        if not node.presented:
+            yield Unjudged(f"{_name(server, node)} was not read: {node.reading.reason or node.reading.state}")
+        elif server.name not in presenting.setdefault(node.presented, []):
+            presenting[node.presented].append(server.name)
+    for certificate, names in sorted(presenting.items()):
+        if len(names) > 1:
+            yield Found(f"{' and '.join(names)} present one certificate, {certificate}.", {}, "", (), certificate, verdicts.CERTIFICATE)
+        else:
+            yield Fine()
+
+
+def _servers_disagree(estate: Estate) -> Iterator[Verdict]:
+    """The database holds another certificate than a node presents: imported and not restarted, or something else answers there."""
+    database = estate.facts.server.database
+    for node in estate.facts.server.nodes:
+        if node.presented and database:
+            if node.presented == database:
+                yield Fine()
+                continue
+            seen = f"{node.name}: REST names {database} as the Server's certificate, and {node.address} presents {node.presented}."
+            yield _of_node(estate.facts.server, node, seen, {})
+
+
+def _ambiguous(estate: Estate) -> Iterator[Verdict]:
+    if not (estate.reads_hosts and audit.DATABASE in estate.facts.asked):
+        yield Unjudged("it takes disk and database")
+        return
+    for blocker in estate.ambiguous():
+        of = tuple(subject for subject in estate.subjects if any(record.name == blocker.name for record in subject.records))
+        yield Found(f"{blocker.seen}.", {}, "", of, blocker.name)
+    yield Fine(len(estate.subjects))
+
+
+def _twin_cert(estate: Estate) -> Iterator[Verdict]:
+    """By what is presented at distinct addresses, and by what distinct configurations have."""
+    by_wire: Dict[str, Dict[str, Subject]] = {}
+    by_disk: Dict[str, Dict[str, Subject]] = {}
+    for subject in estate.subjects:
+        if not subject.is_tentacle or subject.edge.is_further:
+            continue
+        if subject.presented and subject.edge.endpoint:
+            by_wire.setdefault(subject.presented, {}).setdefault(estate.place(subject.edge.endpoint), subject)
+        if subject.on_disk:
+            by_disk.setdefault(subject.on_disk, {}).setdefault(subject.edge.label, subject)
+        yield Fine() if subject.presented or subject.on_disk else Unjudged("its certificate was not seen")
+    for certificate in sorted({*by_wire, *by_disk}):
+        found: Dict[str, Subject] = {}
+        for group in (by_wire.get(certificate, {}), by_disk.get(certificate, {})):
+            if len(group) > 1:
+                found.update((subject.name, subject) for subject in group.values())
+        if found:
+            names = sorted(found)
+            yield Found(f"{some(names)} have one certificate, {certificate}.", {}, "", tuple(found[name] for name in names), certificate)
+
+
+def _key_exposed(estate: Estate) -> Iterator[Verdict]:
+    """One finding for all of them: a default installation is so."""
+    exposed: List[Subject] = []
+    met: Set[Tuple[str, str]] = set()
+    for subject in estate.subjects:
+        if subject.disk is None:
+            if subject.is_tentacle:
+                yield Unjudged(f"disk: {subject.sources[audit.DISK].reason}")
+            continue
+        file = (subject.edge.host, subject.disk.configuration)
+        if file in met:
+            continue
+        met.add(file)
+        if subject.disk.readable_by_others:
+            exposed.append(subject)
+        elif subject.disk.readable_by_others is None:
+            yield Unjudged("the permissions of its configuration were not read")
+        else:
+            yield Fine()
+    if exposed:
+        names = [subject.name for subject in exposed]
+        seen = f"{len(names)} configuration{'s are' if len(names) > 1 else ' is'} readable by every local user: {some(names)}."
+        yield Found(seen, {}, "", tuple(exposed), "all Tentacles", verdicts.FLEET)
+
+
+def _weak_server_cert(estate: Estate) -> Iterator[Verdict]:
+    for server, node in _nodes(estate):
+        seen = estate.facts.certificates.get(node.presented or "")
+        if seen is None or not is_weak(seen.signature_algorithm, seen.key_algorithm, seen.key_bits):
+            continue
+        yield _of_node(server, node, f"{_name(server, node)} presents {seen.thumbprint} ({said_of(seen)}).", {})
+
+
+def _deletion_risk(estate: Estate) -> Iterator[Verdict]:
+    whole = estate.facts.reading_of(audit.DATABASE)
+    if not whole.ok:
+        yield Unjudged(f"database: {whole.reason}")
+        return
+    used: Dict[Tuple[str, str], int] = {}
+    for subject in estate.subjects:
+        for record in subject.records if subject.is_tentacle else ():
+            used[record.space, record.policy] = used.get((record.space, record.policy), 0) + 1
+    for policy in estate.facts.policies:
+        machines = used.get((policy.space, policy.id), 0)
+        takes = estate.facts.rotation_takes
+        if policy.deletes_after is None or policy.deletes_after > takes or not machines:
+            yield Fine()
+            continue
+        seen = (
+            f"The machine policy {policy.name} of space {policy.space} deletes a machine that is unavailable for {policy.deletes_after:.0f} s; "
+            f"a rotation may take {takes:.0f} s. {machines} machine{'s have' if machines > 1 else ' has'} it."
+        )
+        values = {"name": policy.name, "space": policy.space}
+        yield Found(seen, values, policy.id, (), f"{policy.name} ({policy.space})", verdicts.SPACE, (policy.space,))
+
+
+def _unreachable(estate: Estate) -> Iterator[Verdict]:
+    facts = estate.facts
+    for source in sorted(facts.asked):
+        whole = facts.reading_of(source)
+        if not whole.ok:
+            yield Found(f"{source}: {whole.reason}", {}, source, (), f"source {source}", verdicts.FLEET)
+    if facts.reading_of(audit.DATABASE).ok:
+        for space, why in facts.unseen_spaces:
+            yield Found(f"database: space {space} was not read: {why}", {}, "", (), f"space {space}", verdicts.SPACE, (space,))
+    if facts.reading_of(audit.WIRE).ok:
+        for server, node in _nodes(estate):
+            if node.reading.state == audit.NOT_READ:
+                yield _of_node(server, node, f"wire: {_name(server, node)} was not read: {node.reading.reason}", {})
+            else:
+                yield Fine()
+    if any(facts.reading_of(source).ok for source in (audit.DISK, audit.PROCESS)):
+        yield from _unreachable_hosts(estate)
+    for subject in estate.subjects:
+        yield from _unreachable_subject(estate, subject)
+
+
+def _unreachable_hosts(estate: Estate) -> Iterator[Verdict]:
+    for host in estate.facts.hosts:
+        visit = estate.visits.get(host.name)
+        if visit is not None and visit.outcome == "ok":
+            continue
+        reason = visit.reason if visit else "not visited"
+        of = tuple(subject for subject in estate.subjects if subject.edge.host == host.name)
+        yield Found(f"disk and process: {host.name} was not read: {reason}", {"host": host.name}, "disk", of, host.name, verdicts.HOST)
+
+
+def _unreachable_subject(estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    instance = subject.instance
+    if instance is not None and not instance.readable:
+        yield Found(f"disk: {subject.name} could not be read: {instance.code}: {instance.reason}", {}, "disk", (subject,))
+    if subject.edge.style == LISTENING and estate.facts.reading_of(audit.WIRE).ok:
+        wire = subject.sources[audit.WIRE]
+        if wire.state == audit.NOT_READ and (subject.edge.endpoint or not subject.edge.host):
+            stopped = "; its service is not running" if instance is not None and instance.readable and not instance.pid else ""
+            yield Found(f"wire: {subject.edge.endpoint or subject.name} could not be read: {wire.reason}{stopped}.", {}, "wire", (subject,))
+            return
+    yield Fine()
+
+
+RULES: Dict[str, Tuple[EstateRule, ...]] = {
+    "OLD_KEY_IN_USE": (_old_key_in_use,),
+    "SHARED_PIN": (_shared_pin,),
+    "TWIN_CERT": (_twin_cert,),
+    "KEY_EXPOSED": (_key_exposed,),
+    "WEAK_CERT": (_weak_server_cert,),
+    "UNREACHABLE": (_unreachable,),
+    "DELETION_RISK": (_deletion_risk,),
+    "SOURCES_DISAGREE": (_servers_disagree,),
+    "AMBIGUOUS_MATCH": (_ambiguous,),
+}
+
+
+def _nodes(estate: Estate) -> Iterator[Tuple[Server, Node]]:
+    for server in (estate.facts.server, *(estate.facts.known or ())):
+        for node in server.nodes:
+            yield server, node
+
+
+def _name(server: Server, node: Node) -> str:
+    return node.name if server.name == audit.THIS_SERVER else f"{server.name} ({node.name})"
+
+
+def _of_node(server: Server, node: Node, seen: str, values: Dict[str, str]) -> Found:
+    return Found(seen, values, node.presented or "", (), _name(server, node), verdicts.NODE)

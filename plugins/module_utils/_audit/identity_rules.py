@@ -1,0 +1,184 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""Findings about a Tentacle's own certificate and key, and about what its process works with."""
+
+from __future__ import annotations
+
+from typing import Dict, Iterator, List
+
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit import facts as audit
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit import pins
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import CertificateSeen
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import Estate, Subject
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import Fine, Found, SubjectRule, Unjudged, Verdict, records_of
+
+AGREES, DIFFERS, DISPUTED, SINGLE = "agrees", "differs", "disputed", "single"
+_LEAST_RSA_BITS = 2048
+_WEAK_SIGNATURES = ("sha1", "md5", "md2")
+
+
+def identity(subject: Subject) -> str:
+    """How record, disk and wire agree about the Tentacle's own certificate."""
+    seen = [one for one in (subject.presented, subject.on_disk) if one] + sorted(subject.recorded)
+    if not seen:
+        return audit.NOT_READ
+    if is_disputed(subject):
+        return DISPUTED
+    return (AGREES if len(seen) > 1 else SINGLE) if len(set(seen)) == 1 else DIFFERS
+
+
+def is_disputed(subject: Subject) -> bool:
+    """The wire shows another certificate than the disk has, though nothing was changed since the process started."""
+    return bool(subject.presented and subject.on_disk and subject.presented != subject.on_disk and pins.is_settled(subject))
+
+
+def is_touched(subject: Subject) -> bool:
+    """The configuration is newer than the process, which yet works with just what it says."""
+    process = subject.process
+    if process is None or not process.newer_than_process or process.restart_pending != "no":
+        return False
+    return subject.presented is not None and subject.presented == subject.on_disk
+
+
+def is_weak(signature_algorithm: str, key_algorithm: str = "", key_bits: int = 0) -> bool:
+    return signature_algorithm.lower().startswith(_WEAK_SIGNATURES) or (key_algorithm == "RSA" and 0 < key_bits < _LEAST_RSA_BITS)
+
+
+def said_of(seen: CertificateSeen) -> str:
+    return f"{seen.signature_algorithm}, {seen.key_algorithm} {seen.key_bits}"
+
+
+def _stale_record(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    if not subject.is_tentacle:
+        return
+    if not subject.has(audit.DATABASE):
+        yield Unjudged(f"database: {subject.sources[audit.DATABASE].reason}")
+        return
+    if not subject.records:
+        return
+    shown = subject.presented or subject.on_disk
+    if is_disputed(subject):
+        yield Unjudged("wire and disk contradict each other")
+    elif shown is None:
+        yield Unjudged("neither its wire nor its disk was read")
+    elif subject.presented is None and _is_pending(subject):
+        yield Unjudged("its configuration was changed and its service not restarted, so what it presents is not known")
+    else:
+        stale = [record for record in subject.records if record.thumbprint and record.thumbprint.upper() != shown]
+        where = f"{subject.edge.endpoint} presents" if subject.presented else "its configuration has"
+        for record in stale:
+            recorded = (record.thumbprint or "").upper()
+            values = {"record": record.label, "presented": shown}
+            yield Found(f"{record.label} has {recorded} on record, and {where} {shown}.", values, f"{record.space} {record.id}", (subject,))
+        if not stale:
+            yield Fine()
+
+
+def _restart_pending(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    if subject.instance is None and not subject.edge.host:
+        return
+    process, presented, on_disk = subject.process, subject.presented, subject.on_disk
+    differs = bool(presented and on_disk and presented != on_disk)
+    if is_disputed(subject) or is_touched(subject):
+        yield Unjudged("two sources contradict each other")
+        return
+    seen: List[str] = []
+    if differs:
+        cut = presented in subject.recorded and on_disk not in subject.recorded
+        after = "; the Server has the former on record, and would refuse it after the restart" if cut else ""
+        seen.append(f"it presents {presented} and its configuration has {on_disk}{after}")
+    if process is not None and _is_pending(subject):
+        how = "its log names other pins than the configuration has" if process.restart_pending == "yes" else "its configuration is newer"
+        changed = f" (changed {process.modified_at})" if process.modified_at else ""
+        seen.append(f"its process {process.pid} started {process.started_at or 'before'} and {how}{changed}")
+    if seen:
+        yield Found(f"{subject.name}: {'; '.join(seen)}.", {}, "", (subject,))
+    elif subject.has(audit.PROCESS) or (presented and on_disk):
+        yield Fine()
+    else:
+        yield Unjudged(f"process: {subject.sources[audit.PROCESS].reason or 'not read'}")
+
+
+def _identity_at_risk(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    if subject.disk is None:
+        if subject.is_tentacle:
+            yield Unjudged(f"disk: {subject.sources[audit.DISK].reason}")
+        return
+    sentence = next((sentence for code, sentence in subject.disk.unready if code == "IDENTITY_AT_RISK"), "")
+    yield Found(f"{subject.name}: {sentence}", {}, "", (subject,)) if sentence else Fine()
+
+
+def _key_copies(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    if subject.disk is None:
+        if subject.is_tentacle:
+            yield Unjudged(f"disk: {subject.sources[audit.DISK].reason}")
+        return
+    copies = subject.disk.key_copies
+    if copies is None:
+        yield Unjudged("the certificate store was not read")
+    elif copies > 1:
+        yield Found(f"{copies} private keys lie in the certificate store of the account that runs {subject.name}; one is in use.", {}, "", (subject,))
+    else:
+        yield Fine()
+
+
+def _weak_cert(estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    if not subject.is_tentacle:
+        return
+    seen = estate.facts.certificates.get(subject.presented or "")
+    recorded = sorted({record.signature_algorithm for record in subject.records if record.signature_algorithm}) if subject.has(audit.DATABASE) else []
+    if seen is not None:
+        weak = is_weak(seen.signature_algorithm, seen.key_algorithm, seen.key_bits)
+        yield Found(f"{subject.name} presents {seen.thumbprint} ({said_of(seen)}).", {}, "", (subject,)) if weak else Fine()
+    elif recorded:
+        weak = any(is_weak(one) for one in recorded)
+        yield Found(f"{records_of(subject)}: its certificate is signed with {', '.join(recorded)}.", {}, "", (subject,)) if weak else Fine()
+    else:
+        yield Unjudged("no certificate of it was seen")
+
+
+def _sources_disagree(estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    read = sum(subject.has(source) for source in audit.SOURCES)
+    if read < 2:
+        yield Unjudged("it takes two sources")
+        return
+    seen: List[str] = []
+    process = subject.process
+    if is_disputed(subject):
+        recorded = f", the Server's record {', '.join(sorted(subject.recorded))}" if subject.recorded else ""
+        seen.append(
+            f"wire: {subject.edge.endpoint} presents {subject.presented}; disk: {subject.on_disk}{recorded}; process: nothing was changed since it started"
+        )
+    elif is_touched(subject) and process is not None:
+        seen.append(
+            f"process: the configuration is newer ({process.modified_at or 'changed after its start'}) than the process {process.pid} "
+            f"({process.started_at}); wire and log: the process works with just what it says, so the file was touched or a clock moved"
+        )
+    for certificate in sorted(estate.facts.server.presented) if subject.is_tentacle else ():
+        words = pins.said(estate, subject, certificate)
+        if pins.state(subject, words) == pins.DISAGREE:
+            seen.append(f"{certificate} is trusted by: wire {words.wire}, disk {words.disk}, process {words.process}".replace("_", " "))
+    yield Found(f"{subject.name}: {'; '.join(seen)}.", {}, "", (subject,)) if seen else Fine()
+
+
+RULES: Dict[str, SubjectRule] = {
+    "STALE_RECORD": _stale_record,
+    "RESTART_PENDING": _restart_pending,
+    "IDENTITY_AT_RISK": _identity_at_risk,
+    "KEY_COPIES": _key_copies,
+    "WEAK_CERT": _weak_cert,
+    "SOURCES_DISAGREE": _sources_disagree,
+}
+
+
+def _is_pending(subject: Subject) -> bool:
+    """By the times, or by what the process named at its start; the latter needs the disk, too."""
+    process = subject.process
+    if process is None:
+        return False
+    named = process.restart_pending == "yes" and subject.has(audit.DISK)
+    return named or process.restart_pending == "probably" or bool(process.newer_than_process)

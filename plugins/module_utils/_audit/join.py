@@ -1,0 +1,243 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""Who is who: records, instances and endpoints put together, one subject for each edge, with what each source said of it.
+
+Records and instances are matched by subscription, by address and port, and by thumbprint, as a rotation matches them
+(``_fleet.roster``). What does not match for certain stays apart and is named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Dict, FrozenSet, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit import facts as audit
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import NOT_ASKED, NOT_READ, READ, AuditFacts, Reading, Sight
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import (
+    LISTENING,
+    POLLING,
+    WEBSOCKET,
+    Edge,
+    Instance,
+    Record,
+    TrustEntry,
+    Visit,
+    address_of,
+    place_of,
+    split_address,
+)
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import Blocker, Roster, build_roster
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One Tentacle as a Server reaches it, or what else has a record. ``instance`` is what its host told, whatever was asked."""
+
+    name: str
+    edge: Edge
+    instance: Optional[Instance] = None
+    sight: Optional[Sight] = None
+    sources: Mapping[str, Reading] = field(default_factory=dict)
+
+    def has(self, source: str) -> bool:
+        return self.sources[source].ok
+
+    @property
+    def records(self) -> Tuple[Record, ...]:
+        return self.edge.records
+
+    @property
+    def disk(self) -> Optional[Instance]:
+        return self.instance if self.has(audit.DISK) else None
+
+    @property
+    def process(self) -> Optional[Instance]:
+        """What is said of the running process; None for one that does not run, too."""
+        return self.instance if self.has(audit.PROCESS) and self.instance and self.instance.pid else None
+
+    @property
+    def presented(self) -> Optional[str]:
+        return self.sight.presented.upper() if self.sight and self.sight.presented and self.sight.reading.ok else None
+
+    @property
+    def on_disk(self) -> Optional[str]:
+        return self.disk.thumbprint if self.disk else None
+
+    @property
+    def recorded(self) -> FrozenSet[str]:
+        return self.edge.recorded_thumbprints if self.has(audit.DATABASE) else frozenset()
+
+    @property
+    def is_tentacle(self) -> bool:
+        return self.edge.style in (LISTENING, POLLING)
+
+    def verdict(self, caller: str) -> str:
+        return self.sight.verdicts.get(caller, "") if self.sight and self.sight.reading.ok else ""
+
+    def entries(self) -> Tuple[TrustEntry, ...]:
+        """The trust entries on disk with which it polls as this edge does."""
+        return tuple(
+            entry
+            for entry in (self.disk.trust if self.disk else ())
+            if entry.style == POLLING and (self.edge.subscription is None or entry.subscription == self.edge.subscription)
+        )
+
+
+class Estate:
+    """All subjects of an audit, and what holds for all of them."""
+
+    def __init__(self, facts: AuditFacts) -> None:
+        self.facts = facts
+        self.ours = frozenset(facts.server.presented | facts.callers | ({facts.server.database} if facts.server.database else frozenset()))
+        self.theirs = frozenset(pin for server in facts.known or () for pin in server.presented)
+        self.node_places = frozenset(self.place(place) for node in facts.server.nodes for place in node.places)
+        self.visits: Dict[str, Visit] = {visit.host: visit for visit in facts.visits}
+        self.roster = self._roster()
+        self.subjects: Tuple[Subject, ...] = tuple(_unique(self._subjects()))
+
+    @property
+    def reads_hosts(self) -> bool:
+        return bool(self.facts.asked & {audit.DISK, audit.PROCESS})
+
+    def unread_nodes(self) -> List[str]:
+        """Nodes of any known Server whose certificate is not known."""
+        servers = (self.facts.server, *(self.facts.known or ()))
+        return [f"{server.name} ({node.name})" for server in servers for node in server.nodes if not node.reading.ok]
+
+    def place(self, address: str) -> str:
+        """One spelling for an address, however an entry or an inventory has it."""
+        text = place_of(address).split("://", 1)[-1]
+        try:
+            host, port = split_address(text)
+        except ValueError:
+            return text
+        return address_of(self.facts.same_place.get(host, host), port)
+
+    # -- the subjects
+
+    def _roster(self) -> Roster:
+        presented = {place: sight.presented for place, sight in self.facts.sights.items() if sight.presented and sight.reading.ok}
+        return build_roster(
+            self.facts.records,
+            self.facts.visits if self.reads_hosts else (),
+            self.facts.hosts,
+            ours=self.ours,
+            presented=presented,
+            same_place=self.facts.same_place,
+        )
+
+    def ambiguous(self) -> Tuple[Blocker, ...]:
+        return tuple(blocker for blocker in self.roster.blockers if blocker.code == "AMBIGUOUS_MATCH")
+
+    def _subjects(self) -> Iterator[Subject]:
+        instances = {
+            instance.label: instance for visit in self.facts.visits for instance in visit.instances if self.reads_hosts and visit.outcome == "ok"
+        }
+        placed: Set[str] = set()
+        for edge in self.roster.edges:
+            placed.add(edge.label)
+            placed.update(f"{alias}/{edge.instance}" for alias in edge.also_known_as)
+            yield self._subject(edge, instances.get(edge.label))
+        for label, instance in instances.items():
+            if label not in placed:
+                yield self._subject(self._edge_of(instance), instance)
+        for record in self.roster.not_edges:
+            yield self._subject(Edge("", "", record.style, records=(record,)), None)
+        hosts_met = {edge.host for edge in self.roster.edges} | {instance.host for instance in instances.values()}
+        for host, _why in self.roster.unvisited if self.reads_hosts else ():
+            if host not in hosts_met:
+                yield self._subject(Edge(host, "*"), None)
+
+    def _edge_of(self, instance: Instance) -> Edge:
+        """Of an instance that is no edge of this Server: another Server's, or one that polls over a WebSocket."""
+        style = LISTENING if instance.listens else instance.communication
+        if any(entry.style == WEBSOCKET for entry in instance.trust) and not instance.pins() & self.ours:
+            style = WEBSOCKET
+        host = next((host for host in self.facts.hosts if host.name == instance.host), None)
+        place = instance.ip or (host.addresses[0] if host and host.addresses else instance.host)
+        endpoint = address_of(place, instance.port) if instance.listens and instance.port else None
+        subscriptions = sorted({entry.subscription for entry in instance.trust if entry.subscription})
+        records = tuple(
+            record for record in self.facts.records if style == WEBSOCKET and record.subscription and record.subscription in subscriptions
+        )
+        polled = subscriptions[0] if style != LISTENING and subscriptions else None
+        return Edge(instance.host, instance.name, style, endpoint, polled, instance.thumbprint, records)
+
+    def _subject(self, edge: Edge, instance: Optional[Instance]) -> Subject:
+        sight = self.facts.sights.get(edge.endpoint or "")
+        sources = {
+            audit.WIRE: self._wire(edge, sight),
+            audit.DISK: self._disk(edge, instance),
+            audit.DATABASE: self._database(edge),
+            audit.PROCESS: self._process(edge, instance),
+        }
+        return Subject(edge.name, edge, instance, sight, sources)
+
+    def _wire(self, edge: Edge, sight: Optional[Sight]) -> Reading:
+        whole = self.facts.reading_of(audit.WIRE)
+        if not whole.ok:
+            return whole
+        if edge.style == POLLING:  # nobody can call it; what there is to see is what the nodes present to it
+            nodes = self.facts.server.nodes
+            unread = [f"{node.name}: {node.reading.reason}" for node in nodes if not node.reading.ok]
+            return Reading(READ) if len(unread) < len(nodes) else Reading(NOT_READ, "; ".join(unread) or "no node of the Server is known")
+        if edge.style != LISTENING:
+            return Reading(NOT_ASKED, f"nothing to connect to ({edge.style})")
+        if edge.endpoint is None:
+            return Reading(NOT_READ, "its address is not known")
+        return sight.reading if sight else Reading(NOT_READ, "it was not probed")
+
+    def _disk(self, edge: Edge, instance: Optional[Instance]) -> Reading:
+        whole = self.facts.reading_of(audit.DISK)
+        if not whole.ok:
+            return whole
+        if instance is None:
+            return self._absent(edge)
+        return Reading(READ) if instance.readable else Reading(NOT_READ, instance.reason or instance.code)
+
+    def _process(self, edge: Edge, instance: Optional[Instance]) -> Reading:
+        whole = self.facts.reading_of(audit.PROCESS)
+        if not whole.ok:
+            return whole
+        if instance is None:
+            return self._absent(edge)
+        unknown = next((sentence for code, sentence in instance.unready if code == "SERVICE_UNKNOWN"), "")
+        if not instance.readable:
+            return Reading(NOT_READ, instance.reason or instance.code)
+        return Reading(NOT_READ, unknown) if unknown and not instance.pid else Reading(READ)
+
+    def _absent(self, edge: Edge) -> Reading:
+        if not (edge.style in (LISTENING, POLLING, WEBSOCKET) or edge.host):
+            return Reading(NOT_ASKED, f"nothing to read on a host ({edge.style})")
+        visit = self.visits.get(edge.host)
+        if edge.host:
+            return Reading(NOT_READ, (visit.reason if visit else "") or "not visited")
+        if edge.may_be_on:
+            return Reading(NOT_READ, f"on no host that was read; it may be on {_some(edge.may_be_on)}")
+        return Reading(NOT_READ, "on no host of the inventory")
+
+    def _database(self, edge: Edge) -> Reading:
+        whole = self.facts.reading_of(audit.DATABASE)
+        if not whole.ok or edge.records:
+            return whole
+        unseen = [space for space, _why in self.facts.unseen_spaces]
+        return Reading(NOT_READ, f"in no record of the spaces that were read; not read: {_some(unseen)}") if unseen else whole
+
+
+def _unique(subjects: Iterator[Subject]) -> List[Subject]:
+    """By name, each name once: records of two spaces may have the same."""
+    found = sorted(subjects, key=lambda subject: (subject.name.lower(), subject.edge.identity))
+    names = [subject.name for subject in found]
+    taken: Dict[str, int] = {}
+    for name in names:
+        taken[name] = taken.get(name, 0) + 1
+    return [replace(subject, name=f"{subject.name} ({subject.edge.identity})") if taken[subject.name] > 1 else subject for subject in found]
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

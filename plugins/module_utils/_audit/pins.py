@@ -1,0 +1,144 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""Does a Tentacle accept a Server certificate? What wire, disk and process each say of it; nothing is concluded from what was not read."""
+
+from __future__ import annotations
+
+from typing import Iterable, List, NamedTuple, Optional, Sequence
+
+from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import NOT_READ, Node
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import Estate, Subject
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import LISTENING, POLLING, Poll, TrustEntry
+
+YES, NO, OPEN, SPOILED, UNKNOWN = "yes", "no", "open", "spoiled", "unknown"
+TRUSTED, NOT_TRUSTED, PENDING, DISAGREE = "trusted", "not_trusted", "pending", "disagree"
+RANDOM, NONE = "random", "none"
+STARTED = "started"
+
+
+class Said(NamedTuple):
+    """What each source says of one Tentacle and one Server certificate."""
+
+    wire: str = NOT_READ
+    disk: str = NOT_READ
+    process: str = NOT_READ
+
+    @property
+    def running(self) -> str:
+        """What holds now: YES, NO, DISAGREE, or NOT_READ."""
+        said = {source for source in (YES if self.wire == OPEN else self.wire, self.process) if source in (YES, NO)}
+        return DISAGREE if len(said) > 1 else said.pop() if said else NOT_READ
+
+    @property
+    def later(self) -> str:
+        """What will hold after a restart of the Tentacle."""
+        return NO if self.disk == SPOILED else self.disk
+
+
+def said(estate: Estate, subject: Subject, certificate: str) -> Said:
+    nodes = [node for node in estate.facts.server.nodes if node.presented == certificate]
+    if not nodes and certificate == estate.facts.server.database:
+        nodes = list(estate.facts.server.nodes)  # where it will be presented
+    return Said(_on_wire(subject, certificate), _on_disk(estate, subject, certificate, nodes), _in_process(estate, subject, certificate, nodes))
+
+
+def state(subject: Subject, words: Said) -> str:
+    """The cell of the matrix: one state for each way in which the sources agree or not."""
+    running, later = words.running, words.later
+    if DISAGREE in (running, later) or (running != later and NOT_READ not in (running, later) and is_settled(subject)):
+        return DISAGREE
+    if NOT_READ not in (running, later) and running != later:
+        return PENDING
+    return {YES: TRUSTED, NO: NOT_TRUSTED}.get(later if running == NOT_READ else running, NOT_READ)
+
+
+def is_settled(subject: Subject) -> bool:
+    """Whether the process is known to work with what the configuration says: nothing was changed since it started."""
+    process = subject.process
+    return process is not None and process.newer_than_process is False and process.restart_pending == "no"
+
+
+def open_to(subject: Subject) -> List[str]:
+    """Which of the two that nobody can know were let in."""
+    return [caller for caller in (RANDOM, NONE) if subject.verdict(caller) == "accepted"]
+
+
+def entries_at(estate: Estate, entries: Iterable[TrustEntry], node: Node) -> List[TrustEntry]:
+    places = {estate.place(place) for place in node.places}
+    return [entry for entry in entries if estate.place(entry.address or "") in places]
+
+
+def elsewhere(estate: Estate, entries: Iterable[TrustEntry]) -> List[TrustEntry]:
+    """Entries that poll where no node of ours is known to be, and not another known Server: a name that the inventory does not have."""
+    others = estate.theirs - estate.ours
+    return [entry for entry in entries if estate.place(entry.address or "") not in estate.node_places and entry.canonical not in others]
+
+
+def is_spoiled(entry: TrustEntry, certificate: str) -> bool:
+    """Whether somebody who reads the entry takes it for the certificate, and the vendor's program does not."""
+    bare = "".join(letter for letter in entry.spelled.upper() if letter in "0123456789ABCDEF")
+    return bare == certificate and not (entry.canonical == certificate and entry.style == LISTENING) and entry.spelled != certificate
+
+
+def _on_wire(subject: Subject, certificate: str) -> str:
+    if subject.edge.style != LISTENING:
+        return NOT_READ
+    verdict = subject.verdict(certificate)
+    if verdict == "accepted":
+        return OPEN if open_to(subject) else YES
+    return {"": NOT_READ, "refused": NO}.get(verdict, UNKNOWN)
+
+
+def _on_disk(estate: Estate, subject: Subject, certificate: str, nodes: Sequence[Node]) -> str:
+    if subject.disk is None:
+        return NOT_READ
+    if subject.edge.style != POLLING:
+        return _of_entries(subject.disk.trust, certificate, exact=False)
+    entries = subject.entries()
+    if not nodes:
+        return _of_entries(entries, certificate, exact=True)
+    found = [
+        _of_entries(there, certificate, exact=True)
+        for there in (entries_at(estate, entries, node) or elsewhere(estate, entries) for node in nodes)
+        if there
+    ]
+    return next((word for word in (NO, SPOILED) if word in found), YES if found else NO)
+
+
+def _of_entries(entries: Iterable[TrustEntry], certificate: str, exact: bool) -> str:
+    """A polling Tentacle compares by character, one that listens ignores case (halibut-wire.md 1.3, measured-tentacle.md 9)."""
+    entries = list(entries)
+    if any(entry.spelled == certificate if exact else entry.canonical == certificate for entry in entries):
+        return YES
+    return SPOILED if any(is_spoiled(entry, certificate) for entry in entries) else NO
+
+
+def _in_process(estate: Estate, subject: Subject, certificate: str, nodes: Sequence[Node]) -> str:
+    process = subject.process
+    if process is None or process.pins_in_process is None:
+        return NOT_READ
+    if certificate not in process.pins_in_process:
+        return NO
+    if subject.edge.style != POLLING:
+        return YES
+    polls = [poll for poll in process.polls if subject.edge.subscription in (None, poll.subscription)]
+    if not any(poll.pin == certificate for poll in polls):
+        return YES  # of an entry that is on disk no more, so its place is not told
+    places = {estate.place(place) for node in nodes for place in node.places}
+    there = [poll for poll in polls if estate.place(poll.place) in places]
+    return NO if there and not any(_took(poll, certificate) for poll in there) else YES
+
+
+def _took(poll: Poll, certificate: str) -> bool:
+    return poll.pin == certificate and (poll.seen is None or STARTED in poll.seen)
+
+
+def twin_of(subject: Subject, certificate: str) -> Optional[str]:
+    """The one certificate beside which a polling Tentacle would pin another; None where it is not one."""
+    pins = {entry.canonical for entry in subject.entries() if entry.canonical and _thumbprint.is_canonical(entry.canonical)} - {certificate}
+    return pins.pop() if subject.edge.style == POLLING and len(pins) == 1 else None

@@ -1,0 +1,131 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""Findings about the Server's records, and about how records and Tentacles meet."""
+
+from __future__ import annotations
+
+from typing import Dict, Iterator, List
+
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit import facts as audit
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import Estate, Subject
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.trust_rules import belongs
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import Fine, Found, SubjectRule, Unjudged, Verdict, records_of, some
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import KUBERNETES, NO_TENTACLE, WEBSOCKET
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import why_not_expandable
+
+_ILL = ("Unhealthy", "Unavailable")
+
+
+def _disabled(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    yield from _of_records(subject, "is disabled", [record.label for record in subject.records if record.is_disabled])
+
+
+def _unhealthy(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    ill = [f"{record.label} ({record.health_status})" for record in subject.records if record.health_status in _ILL and not record.is_disabled]
+    yield from _of_records(subject, "is not healthy", ill)
+
+
+def _of_records(subject: Subject, what: str, labels: List[str]) -> Iterator[Verdict]:
+    if not subject.has(audit.DATABASE):
+        yield Unjudged(f"database: {subject.sources[audit.DATABASE].reason}")
+    elif labels:
+        yield Found(f"The Server says that {', '.join(labels)} {what}.", {}, "", (subject,))
+    elif subject.records:
+        yield Fine()
+
+
+def _several(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    if not subject.has(audit.DATABASE):
+        yield Unjudged(f"database: {subject.sources[audit.DATABASE].reason}")
+    elif len(subject.records) > 1:
+        yield Found(f"{records_of(subject)} are one Tentacle.", {}, "", (subject,))
+    elif subject.records:
+        yield Fine()
+
+
+def _orphan(estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    if subject.instance is None:
+        return
+    if not subject.has(audit.DATABASE) or subject.disk is None:
+        source = audit.DISK if subject.has(audit.DATABASE) else audit.DATABASE
+        yield Unjudged(f"{source}: {subject.sources[source].reason}")
+        return
+    if subject.records:
+        yield Fine()
+        return
+    trusted = subject.disk.pins()
+    if trusted & estate.ours:
+        yield Found(f"{subject.name} trusts this Server and is in no record that the API key sees.", {}, "", (subject,))
+    elif estate.facts.known is None and trusted:
+        yield Unjudged("it trusts another Server; octopus_known_servers is not given")
+    elif trusted & estate.theirs:
+        yield Fine()
+    else:
+        whom = f"trusts {some(sorted(trusted))}, which no known Server presents," if trusted else "trusts nobody"
+        yield Found(f"{subject.name} {whom} and is in no record that the API key sees.", {}, "", (subject,))
+
+
+def _unmanaged(estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    if not subject.is_tentacle or not subject.records:
+        return
+    if not estate.reads_hosts or not estate.facts.hosts:
+        yield Unjudged("disk and process were not asked for" if not estate.reads_hosts else "the inventory has no hosts")
+    elif subject.edge.host:
+        yield Fine()
+    elif any(blocker.name == subject.records[0].name for blocker in estate.ambiguous()):
+        yield Unjudged("it fits several Tentacles")
+    else:
+        names = {record.name.lower() for record in subject.records}
+        alike = [host for host in subject.edge.may_be_on if {host.lower(), host.lower().partition(".")[0]} & names]
+        if alike:
+            yield Unjudged(f"it may be on {some(alike)}, which could not be read")
+            return
+        where = subject.edge.endpoint or f"subscription {subject.edge.subscription}"
+        perhaps = f" that was read; not read: {some(list(subject.edge.may_be_on))}" if subject.edge.may_be_on else ""
+        yield Found(f"{records_of(subject)} at {where} is on no host of the inventory{perhaps}.", {}, "", (subject,))
+
+
+def _not_covered(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    if not subject.has(audit.DATABASE):
+        yield Unjudged(f"database: {subject.sources[audit.DATABASE].reason}")
+    elif subject.edge.style in (NO_TENTACLE, KUBERNETES):
+        what = "a Kubernetes agent" if subject.edge.style == KUBERNETES else "no Tentacle"
+        yield Found(f"{records_of(subject)} is {what}.", {}, "", (subject,))
+    elif subject.records:
+        yield Fine()
+
+
+def _not_switchable(estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    if subject.edge.style == NO_TENTACLE or belongs(estate, subject) is False:
+        return
+    style = why_not_expandable(subject.edge.style)
+    if subject.edge.style == WEBSOCKET and not (subject.instance and subject.instance.pins() & estate.ours):
+        yield Fine()  # it pins the web certificate only, which a rotation does not touch
+        return
+    instance = subject.instance
+    reasons = [style] if style else []
+    if instance is not None and audit.DISK in estate.facts.asked:
+        reasons += [f"{code}: {sentence}" for code, sentence in instance.unready]
+        if instance.code and not instance.unready:
+            reasons.append(f"{instance.code}: {instance.reason}")
+    if reasons:
+        yield Found(f"{subject.name} could not be rotated today: {' '.join(dict.fromkeys(reasons))}", {}, "", (subject,))
+    elif subject.disk is not None:
+        yield Fine()
+    else:
+        yield Unjudged(f"disk: {subject.sources[audit.DISK].reason}")
+
+
+RULES: Dict[str, SubjectRule] = {
+    "RECORD_DISABLED": _disabled,
+    "RECORD_UNHEALTHY": _unhealthy,
+    "SEVERAL_RECORDS": _several,
+    "ORPHAN_TENTACLE": _orphan,
+    "UNMANAGED_TENTACLE": _unmanaged,
+    "NOT_COVERED": _not_covered,
+    "NOT_SWITCHABLE": _not_switchable,
+}

@@ -1,0 +1,264 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""Findings about trust: whom a Tentacle lets in, now and after its next restart."""
+
+from __future__ import annotations
+
+from typing import Dict, Iterator, Optional, Sequence, Tuple
+
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit import facts as audit
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit import pins
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import Estate, Subject
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import Fine, Found, SubjectRule, Unjudged, Verdict, some
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import LISTENING, POLLING, WEBSOCKET, TrustEntry
+
+
+def _locked_out(estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    if not subject.is_tentacle or belongs(estate, subject) is False:
+        return
+    presented = sorted(estate.facts.server.presented)
+    if not presented:
+        yield Unjudged("no node of the Server was seen on the wire")
+    for certificate in presented:
+        words = pins.said(estate, subject, certificate)
+        seen = [
+            text
+            for text in (
+                f"refused on the wire at {subject.edge.endpoint}" if words.wire == pins.NO else "",
+                f"not among what its process {_pid(subject)} trusts" if words.process == pins.NO else "",
+            )
+            if text
+        ]
+        if words.wire == pins.NO or (words.wire not in (pins.YES, pins.OPEN) and words.process == pins.NO):
+            missing = _unasked(estate, subject)
+            if missing:
+                yield Unjudged(missing)
+                continue
+            yield Found(
+                f"{subject.name} does not accept {certificate}, which {_who(estate, certificate)} presents: {' and '.join(seen)}.",
+                _values(subject, certificate),
+                certificate,
+                (subject,),
+            )
+        elif words.running == audit.NOT_READ:
+            yield Unjudged(_why_not_running(estate, subject))
+        else:
+            yield Fine()
+
+
+def _locked_out_after_restart(estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    if not subject.is_tentacle or belongs(estate, subject) is False:
+        return
+    database = estate.facts.server.database
+    wanted = sorted(estate.facts.server.presented | ({database} if database else frozenset()))
+    if not wanted:
+        yield Unjudged("the Server's certificate is not known: no node was seen on the wire, and REST was not read")
+    elif subject.disk is None:
+        yield Unjudged(_why(subject, audit.DISK))
+    elif _unasked(estate, subject):
+        yield Unjudged(_unasked(estate, subject))
+    else:
+        for certificate in wanted:
+            later = pins.said(estate, subject, certificate).disk
+            if later == pins.YES:
+                yield Fine()
+                continue
+            how = "has it spelled so that it never matches" if later == pins.SPOILED else "does not have it"
+            yield Found(
+                f"{_who(estate, certificate)} presents {certificate}, and the configuration of {subject.name} {how}; it has {_pins(subject.disk.trust)}.",
+                _values(subject, certificate),
+                certificate,
+                (subject,),
+            )
+
+
+def _unchecked_trust(estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    if subject.edge.style != LISTENING:
+        return
+    let_in = pins.open_to(subject)
+    if let_in:
+        names = {pins.RANDOM: "a certificate made for this audit", pins.NONE: "no certificate at all"}
+        who = " and ".join(names[caller] for caller in let_in)
+        yield Found(f"{subject.edge.endpoint} accepted {who}.", {}, "", (subject,))
+    elif not estate.facts.callers:
+        yield Unjudged("no Server PFX was given")
+    elif not subject.has(audit.WIRE):
+        yield Unjudged(_why(subject, audit.WIRE))
+    else:
+        yield Fine()
+
+
+def _ghost_pin(estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    if subject.disk is None:
+        if subject.is_tentacle:
+            yield Unjudged(_why(subject, audit.DISK))
+        return
+    unknown = sorted({entry.canonical for entry in subject.disk.trust if entry.canonical and entry.style != WEBSOCKET} - estate.ours - estate.theirs)
+    if estate.facts.known is None:
+        yield Unjudged("octopus_known_servers is not given")
+    elif not unknown:
+        yield Fine()
+    elif audit.WIRE not in estate.facts.asked:
+        yield Unjudged("what the Servers present was not read: the wire was not asked for")
+    elif estate.unread_nodes():
+        yield Unjudged(f"not all known Servers could be read: {some(estate.unread_nodes())}")
+    else:
+        for pin in unknown:
+            retired = ", a retired certificate" if pin in (estate.facts.retired or ()) else ""
+            yield Found(f"{subject.name} trusts {pin}{retired}, which no known Server presents.", {"certificate": pin}, pin, (subject,))
+
+
+def _missing_node(estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    if subject.edge.style != POLLING or belongs(estate, subject) is False:
+        return
+    if subject.disk is None:
+        yield Unjudged(_why(subject, audit.DISK))
+        return
+    entries = subject.entries()
+    unplaced = pins.elsewhere(estate, entries)
+    for node in estate.facts.server.nodes:
+        if not node.places:
+            yield Unjudged(f"the address of {node.name} is not known")
+        elif pins.entries_at(estate, entries, node):
+            yield Fine()
+        elif unplaced:
+            yield Unjudged(f"it polls {_places(unplaced)}, which is the known address of no node (octopus_node_endpoint)")
+        else:
+            seen = f"{subject.name} has no entry for {node.name} at {node.address}; it polls {_places(entries)}."
+            yield Found(seen, {"node": node.name, "endpoint": str(node.address)}, node.name, (subject,))
+
+
+def _duplicate_entry(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    if subject.disk is None:
+        yield from _unread(subject)
+        return
+    met: Dict[Tuple[str, str, Optional[str], str], int] = {}
+    for entry in subject.disk.trust:
+        if entry.canonical:
+            place = (entry.style, (entry.address or "").lower().rstrip("/"), entry.subscription, entry.canonical)
+            met[place] = met.get(place, 0) + 1
+    twice = sorted({(pin, address) for (_style, address, _subscription, pin), count in met.items() if count > 1})
+    for pin, address in twice:
+        where = f" for {address}" if address else ""
+        yield Found(f"{subject.name} has {pin} more than once{where}.", {"certificate": pin}, f"{pin} {address}", (subject,))
+    if not twice:
+        yield Fine()
+
+
+def _non_canonical(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    if subject.disk is None:
+        yield from _unread(subject)
+        return
+    odd = [entry for entry in subject.disk.trust if entry.spelled.strip() and entry.spelled != entry.canonical]
+    for spelled in sorted({entry.spelled for entry in odd}):
+        entry = next(one for one in odd if one.spelled == spelled)
+        matches = "matches while it listens, and never when polling" if entry.canonical and entry.style == LISTENING else "never matches"
+        bare = "".join(letter for letter in spelled.upper() if letter in "0123456789ABCDEF")
+        yield Found(f"{subject.name} has the pin {spelled!a}, which {matches}.", {"certificate": entry.canonical or bare}, spelled, (subject,))
+    if not odd:
+        yield Fine()
+
+
+def _blank_pin(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    if subject.disk is None:
+        yield from _unread(subject)
+        return
+    blank = [entry for entry in subject.disk.trust if not entry.spelled.strip()]
+    if not blank:
+        yield Fine()
+        return
+    where = [entry.address for entry in blank if entry.address]
+    yield Found(f"{subject.name} has an entry without a thumbprint{' for ' + ', '.join(where) if where else ''}.", {}, "", (subject,))
+
+
+def _wss_pin(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    if subject.disk is None:
+        yield from _unread(subject)
+        return
+    entries = [entry for entry in subject.disk.trust if entry.style == WEBSOCKET]
+    if not entries:
+        yield Fine()
+        return
+    yield Found(f"{subject.name} pins {_pins(entries)} at {_places(entries)}, where the web certificate is presented.", {}, "", (subject,))
+
+
+RULES: Dict[str, SubjectRule] = {
+    "LOCKED_OUT": _locked_out,
+    "LOCKED_OUT_AFTER_RESTART": _locked_out_after_restart,
+    "UNCHECKED_TRUST": _unchecked_trust,
+    "GHOST_PIN": _ghost_pin,
+    "MISSING_NODE": _missing_node,
+    "DUPLICATE_ENTRY": _duplicate_entry,
+    "NON_CANONICAL": _non_canonical,
+    "BLANK_PIN": _blank_pin,
+    "WSS_PIN": _wss_pin,
+}
+
+
+def belongs(estate: Estate, subject: Subject) -> Optional[bool]:
+    """Whether the Tentacle is this Server's, by its records and by whom it trusts; None where nothing that was read says so."""
+    if subject.records:
+        return True
+    instance = subject.disk or subject.process
+    trusted = (instance.pins() if subject.disk else instance.pins_in_process or frozenset()) if instance else frozenset()
+    if trusted & estate.ours:
+        return True
+    if trusted & estate.theirs or subject.has(audit.DATABASE):
+        return False
+    return True if trusted and estate.facts.known is not None and not estate.unread_nodes() else None
+
+
+def _unasked(estate: Estate, subject: Subject) -> str:
+    """Why a Tentacle that refuses this Server may well be right to do so."""
+    if belongs(estate, subject) is not None or estate.facts.known is not None:
+        return ""
+    return "neither a record nor its trust says that it is this Server's; octopus_known_servers would tell"
+
+
+def _why(subject: Subject, source: str) -> str:
+    reading = subject.sources[source]
+    return f"{source}: {reading.reason or reading.state}"
+
+
+def _unread(subject: Subject) -> Iterator[Verdict]:
+    if subject.is_tentacle:
+        yield Unjudged(_why(subject, audit.DISK))
+
+
+def _why_not_running(estate: Estate, subject: Subject) -> str:
+    if not subject.has(audit.WIRE) and subject.edge.style == LISTENING:
+        wire = _why(subject, audit.WIRE)
+    elif subject.edge.style == POLLING:
+        wire = "nobody can call a Tentacle that polls"
+    else:
+        wire = "no Server PFX was given" if not estate.facts.callers else "the wire gave no clear answer"
+    process = subject.process
+    if process is not None:
+        return f"{wire}; process: its log does not name the pins that it started with"
+    return f"{wire}; {_why(subject, audit.PROCESS) if not subject.has(audit.PROCESS) else 'process: it does not run'}"
+
+
+def _values(subject: Subject, certificate: str) -> Dict[str, str]:
+    twin = pins.twin_of(subject, certificate)
+    return {"certificate": certificate, "twin": f" twin_of={twin}" if twin else ""}
+
+
+def _who(estate: Estate, certificate: str) -> str:
+    names = [node.name for node in estate.facts.server.nodes if node.presented == certificate]
+    return ", ".join(names) if names else "each node from its next restart (by the Server's database)"
+
+
+def _pins(entries: Sequence[TrustEntry]) -> str:
+    return some(sorted({entry.spelled or "(blank)" for entry in entries})) or "nobody"
+
+
+def _places(entries: Sequence[TrustEntry]) -> str:
+    return some(sorted({entry.address or "(no address)" for entry in entries})) or "nobody"
+
+
+def _pid(subject: Subject) -> str:
+    return str(subject.instance.pid) if subject.instance else ""

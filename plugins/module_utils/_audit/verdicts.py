@@ -1,0 +1,101 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""The words of the judging: what a rule may answer, and a finding as it is shown."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Union
+
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.codes import CODES
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import Estate, Subject
+
+TENTACLE, NODE, SERVER, CERTIFICATE, SPACE, FLEET, HOST = "tentacle", "node", "server", "certificate", "space", "fleet", "host"
+
+
+class Fine(NamedTuple):
+    """Judged, and nothing was found."""
+
+    times: int = 1
+
+
+class Unjudged(NamedTuple):
+    """A source that the code needs was not read."""
+
+    reason: str
+
+
+class Found(NamedTuple):
+    """``values`` fill the code's remedy; ``of`` are the subjects concerned, the rule's own by default; ``key`` tells two findings of one subject apart."""
+
+    seen: str
+    values: Mapping[str, str] = {}
+    key: str = ""
+    of: Tuple[Subject, ...] = ()
+    name: str = ""  # of what is no Tentacle
+    kind: str = TENTACLE
+    spaces: Tuple[str, ...] = ()
+
+
+Verdict = Union[Fine, Unjudged, Found]
+SubjectRule = Callable[[Estate, Subject], Iterator[Verdict]]
+EstateRule = Callable[[Estate], Iterator[Verdict]]
+
+
+def row(code: str, found: Found) -> Dict[str, Any]:
+    """The finding in the document; its id is the same in each audit that finds it again."""
+    subjects = found.of
+    first = subjects[0] if subjects else None
+    name = found.name or (first.name if first else "")
+    hosts = {subject.edge.host for subject in subjects}
+    return {
+        "id": hashlib.sha256("\n".join((code, name, found.key)).encode("utf-8")).hexdigest()[:12],
+        "code": code,
+        "severity": CODES[code].severity,
+        "subject": name,
+        "kind": found.kind,
+        "host": hosts.pop() if len(hosts) == 1 else found.values.get("host", "") if found.kind == HOST else "",
+        "spaces": sorted({record.space for subject in subjects for record in subject.records} | set(found.spaces)),
+        "environments": sorted({environment for subject in subjects for record in subject.records for environment in record.environments}),
+        "count": max(1, len(subjects)),
+        "seen": found.seen,
+        "remedy": _remedy(code, first, found.values),
+        "subjects": [subject.name for subject in subjects] or [name],
+        "page": f"codes/{code}",
+        "accepted": None,
+        "status": None,
+    }
+
+
+def records_of(subject: Subject) -> str:
+    return ", ".join(record.label for record in subject.records)
+
+
+def some(names: List[str], most: int = 5) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+class _Values(Dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return f"<{key}>"
+
+
+def _remedy(code: str, subject: Optional[Subject], values: Mapping[str, str]) -> str:
+    known = _Values(twin="")
+    if subject is not None:
+        edge = subject.edge
+        known.update(
+            host=edge.host or "its host",
+            instance=edge.instance or "<instance>",
+            endpoint=edge.endpoint or "its address",
+            record=records_of(subject),
+            name=subject.name,
+            configuration=(subject.instance.configuration if subject.instance else "") or "its configuration",
+        )
+    known.update(values)
+    return CODES[code].remedy.format_map(known)
