@@ -188,6 +188,9 @@ def _unreachable_subject(estate: Estate, subject: Subject) -> Iterator[Verdict]:
         yield Found(f"disk: {subject.name} could not be read: {instance.code}: {instance.reason}", {}, "disk", (subject,))
     if subject.edge.style == LISTENING and estate.facts.reading_of(audit.WIRE).ok:
         wire = subject.sources[audit.WIRE]
+        if wire.state == audit.NOT_READ and estate.guesses:
+            yield Unjudged("whether it listens there is not known")
+            return
         if wire.state == audit.NOT_READ and (subject.edge.endpoint or not subject.edge.host):
             stopped = "; its service is not running" if instance is not None and instance.readable and not instance.pid else ""
             yield Found(f"wire: {subject.edge.endpoint or subject.name} could not be read: {wire.reason}{stopped}.", {}, "wire", (subject,))

@@ -32,6 +32,8 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges imp
 )
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import Blocker, Roster, build_roster
 
+_VENDORS_PORT = 10933
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -87,6 +89,11 @@ class Subject:
         )
 
 
+def endpoints(facts: AuditFacts) -> Tuple[str, ...]:
+    """Where Tentacles are to be looked at, by what the other sources said; without any, by the inventory."""
+    return tuple(sorted({subject.edge.endpoint for subject in Estate(facts).subjects if subject.edge.style == LISTENING and subject.edge.endpoint}))
+
+
 class Estate:
     """All subjects of an audit, and what holds for all of them."""
 
@@ -102,6 +109,11 @@ class Estate:
     @property
     def reads_hosts(self) -> bool:
         return bool(self.facts.asked & {audit.DISK, audit.PROCESS})
+
+    @property
+    def guesses(self) -> bool:
+        """Whether neither a host nor a record says where a Tentacle listens."""
+        return not self.reads_hosts and not self.facts.records
 
     def unread_nodes(self) -> List[str]:
         """Nodes of any known Server whose certificate is not known."""
@@ -147,10 +159,18 @@ class Estate:
                 yield self._subject(self._edge_of(instance), instance)
         for record in self.roster.not_edges:
             yield self._subject(Edge("", "", record.style, records=(record,)), None)
+        if self.guesses:
+            yield from self._by_inventory()
         hosts_met = {edge.host for edge in self.roster.edges} | {instance.host for instance in instances.values()}
         for host, _why in self.roster.unvisited if self.reads_hosts else ():
             if host not in hosts_met:
                 yield self._subject(Edge(host, "*"), None)
+
+    def _by_inventory(self) -> Iterator[Subject]:
+        """Where nothing but the wire is read, a Tentacle is taken to listen on the vendor's port of each host."""
+        for host in self.facts.hosts if audit.WIRE in self.facts.asked else ():
+            place = host.addresses[0] if host.addresses else host.name
+            yield self._subject(Edge(host.name, "*", LISTENING, address_of(place, _VENDORS_PORT)), None)
 
     def _edge_of(self, instance: Instance) -> Edge:
         """Of an instance that is no edge of this Server: another Server's, or one that polls over a WebSocket."""

@@ -129,9 +129,12 @@ def _in_process(estate: Estate, subject: Subject, certificate: str, nodes: Seque
     polls = [poll for poll in process.polls if subject.edge.subscription in (None, poll.subscription)]
     if not any(poll.pin == certificate for poll in polls):
         return YES  # of an entry that is on disk no more, so its place is not told
-    places = {estate.place(place) for node in nodes for place in node.places}
-    there = [poll for poll in polls if estate.place(poll.place) in places]
-    return NO if there and not any(_took(poll, certificate) for poll in there) else YES
+    for node in nodes:
+        places = {estate.place(place) for place in node.places}
+        there = [poll for poll in polls if estate.place(poll.place) in places]
+        if there and not any(_took(poll, certificate) for poll in there):
+            return NO
+    return YES
 
 
 def _took(poll: Poll, certificate: str) -> bool:

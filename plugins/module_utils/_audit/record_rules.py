@@ -60,10 +60,11 @@ def _orphan(estate: Estate, subject: Subject) -> Iterator[Verdict]:
     trusted = subject.disk.pins()
     if trusted & estate.ours:
         yield Found(f"{subject.name} trusts this Server and is in no record that the API key sees.", {}, "", (subject,))
-    elif estate.facts.known is None and trusted:
-        yield Unjudged("it trusts another Server; octopus_known_servers is not given")
     elif trusted & estate.theirs:
         yield Fine()
+    elif trusted and (estate.facts.known is None or estate.unread_nodes()):
+        unread = some(estate.unread_nodes())
+        yield Unjudged(f"it trusts another Server; {f'not read: {unread}' if estate.facts.known else 'octopus_known_servers is not given'}")
     else:
         whom = f"trusts {some(sorted(trusted))}, which no known Server presents," if trusted else "trusts nobody"
         yield Found(f"{subject.name} {whom} and is in no record that the API key sees.", {}, "", (subject,))

@@ -214,9 +214,9 @@ def belongs(estate: Estate, subject: Subject) -> Optional[bool]:
 
 def _unasked(estate: Estate, subject: Subject) -> str:
     """Why a Tentacle that refuses this Server may well be right to do so."""
-    if belongs(estate, subject) is not None or estate.facts.known is not None:
+    if belongs(estate, subject) is not None:
         return ""
-    return "neither a record nor its trust says that it is this Server's; octopus_known_servers would tell"
+    return "neither a record nor its trust says that it is this Server's"
 
 
 def _why(subject: Subject, source: str) -> str:
