@@ -16,6 +16,7 @@ TENTACLE, WEB, COMMS, PROXY = 10933, 8080, 10943, 3128
 _BLOCKS = range(2, 255)
 _PER_ROW = 250
 _SERVERS = 255  # the last row is the Servers'
+_FRONTS = 254  # the one before it is of what stands in front of a Tentacle
 
 
 class NoAddress(Exception):
@@ -49,6 +50,9 @@ class Block:
 
     def server(self, index: int) -> str:
         return f"127.{self.number}.{_SERVERS}.{index + 1}"
+
+    def front(self, index: int) -> str:
+        return f"127.{self.number}.{_FRONTS}.{index + 1}"
 
     def proxy(self, index: int) -> str:
         return f"127.{self.number}.{_SERVERS}.{200 + index}"

@@ -33,7 +33,7 @@ from lab.fleet import inventory, quirks, readiness, servers, tentacles
 from lab.fleet.addresses import Block
 from lab.fleet.folders import Folders
 from lab.fleet.manager import Manager
-from lab.fleet.plan import FOREIGN, MAIN, Plan, Server, Tentacle
+from lab.fleet.plan import FOREIGN, MAIN, Front, Plan, Server, Tentacle
 from lab.fleet.spec import FleetSpec
 from lab.fleet.supervision import TESTS, Supervision, abandoned, fresh_root
 from lab.fleet.tentacles import HOME_VARIABLE, Paths
@@ -93,6 +93,7 @@ class Fleet:
         self._supervision: Supervision | None = None
         self._witness: Witnessing | None = None
         self.proxies: dict[str, HttpProxy] = {}
+        self.fronts: list[Front] = []
 
     def __enter__(self) -> Fleet:
         self.up()
@@ -110,6 +111,8 @@ class Fleet:
             self.plan = Plan.of(self.spec, self._block)
             for quirk in self.spec.quirks:
                 quirks.apply(self.plan, quirk)
+            for change in self.spec.changes:
+                change(self.plan)
             self.folders = Folders(self._root())
             self._supervision = Supervision.begin(self.folders, keep=(self._block.token,))
             self.manager = self._supervision.manager
@@ -128,6 +131,8 @@ class Fleet:
             self._supervision = None
         while self.proxies:
             self.proxies.popitem()[1].stop()
+        while self.fronts:
+            self.fronts.pop().stop()
         if self._block is not None:
             self._block.release()
             self._block = None
@@ -154,6 +159,7 @@ class Fleet:
         self._describe_containers()
         self._start()
         self._start_proxies()
+        self.fronts += [make(self) for make in self.plan.fronts]
         for act in self.plan.afterwards:
             act(self)
         self._describe()
@@ -181,7 +187,8 @@ class Fleet:
 
     def _make_identities(self) -> None:
         """All keys at once: RSA is the slowest part of a fleet, and the library makes keys without the interpreter's lock."""
-        wanted: list[Tentacle] = [] if self.spec.executable else [each for each in self.plan.tentacles if each.clone_of is None]
+        mine = [each for each in self.plan.tentacles if each.clone_of is None and each.keypair is None]
+        wanted: list[Tentacle] = [] if self.spec.executable else mine
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             makers = {server.name: pool.submit(make_certificate, SUBJECT) for server in self.plan.servers}
             identities = [pool.submit(make_certificate, "Octopus Tentacle") for _ignored in wanted]

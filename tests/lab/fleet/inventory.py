@@ -55,10 +55,13 @@ def _tentacle_host(folders: Folders, tentacle: Tentacle, machine_id_file: str | 
     paths = paths_of(folders, tentacle)
     unreachable = {"ansible_connection": "ssh", "ansible_ssh_executable": str(folders.bin / "unreachable-ssh")}
     way = {} if tentacle.reachable else unreachable
+    # Where else the Server's records know it (octopus_addresses).
+    further = {"octopus_addresses": [tentacle.address, tentacle.advertised]} if tentacle.advertised else {}
     if tentacle.windows:
-        return {"ansible_host": tentacle.address, **windows.variables(folders, tentacle.host), **way}
+        return {"ansible_host": tentacle.address, **further, **windows.variables(folders, tentacle.host), **way}
     return {
         "ansible_host": tentacle.address,
+        **further,
         **way,
         "octopus_tentacle_executable": [str(folders.bin / "Tentacle")],
         "octopus_machine_configuration_home": str(paths.machine_configuration_home),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lab.fleet.addresses import COMMS, PROXY, TENTACLE, WEB, Block
 from lab.fleet.spec import FleetSpec
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from lab.fleet.builder import Fleet
 
 MAIN, FOREIGN = "octopus", "foreign"
+
+
+class Front(Protocol):
+    """Something that answers in a Tentacle's place; it runs already."""
+
+    def stop(self) -> None:
+        """End it."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Trust:
-    """One trust entry to be: of which Server, spelled how. ``thumbprint`` names a certificate that is no Server's."""
+    """One trust entry to be: of which Server, spelled how. ``thumbprint`` names a certificate that is not that Server's."""
 
     server: str = MAIN
     style: Style = Style.TentaclePassive
@@ -74,6 +81,7 @@ class Trust:
     subscription_id: str | None = None
     lower: bool = False
     thumbprint: str | None = None
+    spelling: Callable[[str], str] | None = None
 
     def pins(self, server: str) -> bool:
         """Whether it is for that Server's certificate."""
@@ -81,7 +89,8 @@ class Trust:
 
     def entry(self, plan: Plan) -> TrustEntry:
         thumbprint = self.thumbprint or plan.server(self.server).certificate.thumbprint
-        return TrustEntry(thumbprint.lower() if self.lower else thumbprint, self.style, self.address, subscription_id=self.subscription_id)
+        spelled = self.spelling(thumbprint) if self.spelling is not None else thumbprint.lower() if self.lower else thumbprint
+        return TrustEntry(spelled, self.style, self.address, subscription_id=self.subscription_id)
 
 
 @dataclass
@@ -98,7 +107,8 @@ class Tentacle:
     clone_of: Tentacle | None = None
     space: str = "Default"
     kind: str = "Machines"
-    recorded: bool = True
+    recorded: bool = True  # if it trusts the Server
+    known: bool = False  # the Server has a record of it even if it does not trust the Server
     record: dict[str, Any] = field(default_factory=dict)  # laid over the record
     more_spaces: list[str] = field(default_factory=list)
     more_kinds: list[str] = field(default_factory=list)  # it has a record of these kinds, too
@@ -107,6 +117,8 @@ class Tentacle:
     in_inventory: bool = True
     reachable: bool = True  # for Ansible
     symlinked: bool = False
+    mode: int | None = None  # of its configuration; None: as it comes
+    advertised: str | None = None  # its record has this address, where something stands in front of it
     account: bool = False  # its unit names the account that it runs as, which has a home of its own
     extra_keys: dict[str, str] = field(default_factory=dict)
     proxy: str | None = None  # by its name; the record then has a name for the host that nobody else can resolve
@@ -126,8 +138,9 @@ class Tentacle:
 
     def uri_at(self, server: str) -> str:
         """As a Server's record has it."""
-        subscription = next((trust.subscription_id for trust in self.trust if trust.pins(server) and trust.subscription_id), None)
-        return subscription or f"https://{self.inside if self.proxy else self.address}:{self.port}/"
+        mine = (trust for trust in self.trust if trust.pins(server) or (self.polling and trust.server == server))
+        subscription = next((trust.subscription_id for trust in mine if trust.subscription_id), None)
+        return subscription or f"https://{self.inside if self.proxy else self.advertised or self.address}:{self.port}/"
 
     @property
     def inside(self) -> str:
@@ -159,8 +172,10 @@ class Plan:
     aliases: dict[str, str] = field(default_factory=dict)  # inventory name -> host
     faults: dict[str, list[str]] = field(default_factory=dict)
     proxies: dict[str, ProxyDetails] = field(default_factory=dict)
+    fronts: list[Callable[[Fleet], Front]] = field(default_factory=list)  # odd endpoints, made when the Servers have their certificates
     afterwards: list[Callable[[Fleet], None]] = field(default_factory=list)  # once everything runs
     _hosts: int = 0
+    _fronts: int = 0
 
     @classmethod
     def of(cls, spec: FleetSpec, block: Block) -> Plan:
@@ -202,7 +217,12 @@ class Plan:
 
     def make_polling(self, tentacle: Tentacle) -> None:
         tentacle.polling = True
-        tentacle.trust = self._polling(MAIN)
+        tentacle.trust = self.polling_entries(MAIN)
+
+    def front_address(self) -> str:
+        """The next address for something that is no host of the fleet."""
+        self._fronts += 1
+        return self.block.front(self._fronts - 1)
 
     def put_behind(self, tentacle: Tentacle, name: str, login: Login | None) -> None:
         if name not in self.proxies:
@@ -214,12 +234,16 @@ class Plan:
         first = not any(each.windows for each in self.tentacles)
         tentacle.windows, tentacle.instance = True, "Tentacle" if first else f"Web Shop {tentacle.host}"
 
-    def trust_foreign(self, tentacle: Tentacle, polling: bool = False) -> None:
+    def need_foreign(self) -> None:
+        """A second Server, unless there is one."""
         if all(server.name != FOREIGN for server in self.servers):
             self.servers.append(_server(self.spec, self.block, FOREIGN, 100))
-        tentacle.trust += self._polling(FOREIGN) if polling else [Trust(FOREIGN)]
 
-    def _polling(self, server: str) -> list[Trust]:
+    def trust_foreign(self, tentacle: Tentacle, polling: bool = False) -> None:
+        self.need_foreign()
+        tentacle.trust += self.polling_entries(FOREIGN) if polling else [Trust(FOREIGN)]
+
+    def polling_entries(self, server: str) -> list[Trust]:
         """One entry for each node, one subscription (octopus-server.md 2.5)."""
         subscription = f"poll://{''.join(secrets.choice('bcdefghjkmnpqrstvwxyz23456789') for _each in range(20))}/"
         return [Trust(server, Style.TentacleActive, node.comms, subscription) for node in self.server(server).nodes]

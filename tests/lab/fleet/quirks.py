@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lab.fleet.oddities import ODDITIES
 from lab.fleet.plan import MAIN, Plan, Tentacle, Trust
 from lab.fleet.tentacles import configuration_of, paths_of, settings_of
 from lab.server.database import Database
@@ -336,6 +337,7 @@ _QUIRKS: Mapping[str, tuple[str, Callable[[Plan, str], None]]] = {
     "skip_policy": ("Its machine policy lets health checks succeed while it is offline.", _policy("Skip", **_SKIP)),
     "delete_policy": ("Its machine policy deletes it when it is unavailable for 5 minutes.", _policy("Delete", **_DELETE)),
     "upgrade_policy": ("Its machine policy upgrades the Tentacle after a health check.", _policy("Upgrade", **_UPGRADE)),
+    **ODDITIES,
 }
 
 KNOWN_QUIRKS: Mapping[str, str] = {name: sentence for name, (sentence, _apply) in _QUIRKS.items()}

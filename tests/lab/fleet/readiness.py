@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from lab.fleet.folders import Folders
-from lab.fleet.plan import Node, Tentacle
+from lab.fleet.plan import MAIN, Node, Tentacle
 from lab.waiting import until
 from lab.witness.loop import Loop
 from lab.witness.queues import ask_queue
@@ -35,9 +35,10 @@ def await_listeners(folders: Folders, units: Mapping[tuple[str, int], str]) -> N
 
 
 def await_polling(nodes: Sequence[Node], tentacles: Sequence[Tentacle]) -> None:
-    """Every polling Tentacle collects a request at every node, but one that never can (its pin is in lower case)."""
+    """Every polling Tentacle collects a request at every node of which it has an entry with a pin that can match (measured-wire.md c)."""
     for each in tentacles:
-        for node in nodes if not any(trust.lower for trust in each.trust) else ():
+        able = {trust.address.rstrip("/") for trust in each.trust if trust.address and trust.pins(MAIN) and not (trust.lower or trust.spelling)}
+        for node in (node for node in nodes if node.comms in able):
             until(lambda url=node.url, uri=each.uri: ask_queue(url, uri, 1.0).collected, _PATIENCE, what=f"{each.id} at {node.name}")  # type: ignore[misc]
 
 

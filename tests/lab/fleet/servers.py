@@ -16,6 +16,7 @@ from lab.fleet.tentacles import HOME_VARIABLE, Paths, prepare_host, write_unit
 from lab.server import instance
 from lab.server.database import Database
 from lab.settings import Settings
+from lab.wire.certificates import signature_of
 
 INSTANCE = "OctopusServer"
 
@@ -68,7 +69,7 @@ def write_records(folders: Folders, plan: Plan) -> None:
         database = Database(database_file(folders, server))
         proxies = _put_proxies(database, plan, server)
         for tentacle in plan.tentacles:
-            if not tentacle.trusts(server.name) or not (tentacle.recorded or server.name != MAIN):
+            if not _is_on_record(tentacle, server.name):
                 continue
             wishes = {**tentacle.record, **_policy(database, plan, tentacle)} if server.name == MAIN else {}
             for kind, space in _places(tentacle) if server.name == MAIN else [(tentacle.kind, "Default")]:
@@ -77,6 +78,12 @@ def write_records(folders: Folders, plan: Plan) -> None:
             for kind, space, document in plan.records:
                 _put(database, kind, space, document)
         database.close()
+
+
+def _is_on_record(tentacle: Tentacle, server: str) -> bool:
+    if server != MAIN:
+        return tentacle.trusts(server)
+    return tentacle.known or (tentacle.recorded and tentacle.trusts(server))
 
 
 def _places(tentacle: Tentacle) -> list[tuple[str, str]]:
@@ -110,7 +117,7 @@ def _record(database: Database, space: str, tentacle: Tentacle, server: str, pro
     environments = [each["Id"] for each in known if tentacle.environment in (None, each["Name"])]
     uri = tentacle.uri_at(server)
     style = "TentacleActive" if uri.startswith("poll:") else "TentaclePassive"
-    algorithm = "sha256RSA" if tentacle.runs else None
+    algorithm = signature_of(tentacle.keypair.der) if tentacle.runs and tentacle.keypair is not None else None
     health = ("Healthy", "Online") if tentacle.runs else ("Unavailable", "Offline")
     return {
         "Name": tentacle.host if tentacle.instance == f"Tentacle-{tentacle.host}" else tentacle.instance,

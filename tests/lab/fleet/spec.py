@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lab.fleet.plan import Plan
 
 
 def _executable() -> tuple[str, ...]:
@@ -35,6 +39,7 @@ class FleetSpec:
     environments: tuple[str, ...] = ("Production",)
     foreign: int = 0  # how many listening Tentacles trust a second Server, too
     quirks: tuple[str, ...] = ()  # "name:host", see lab.fleet.quirks.KNOWN_QUIRKS
+    changes: tuple[Callable[[Plan], None], ...] = ()  # what no quirk has a name for; applied after the quirks
     container: bool = False  # the Server runs in the stand-in container engine
     time_scale: float = 0.1  # a queued health check is picked up after 2 s instead of 20
     cli_cost: float = 0.0

@@ -121,6 +121,7 @@ def write_by_library(folders: Folders, plan: Plan, tentacle: Tentacle, keypair: 
     configuration.set_certificate(Certificate.of(keypair))
     _configure(configuration, plan, tentacle)
     configuration.store.set(keys.APPLICATIONS, str(paths.home / "Applications"))
+    _set_mode(paths, tentacle)
 
 
 def write_by_command(folders: Folders, plan: Plan, tentacle: Tentacle, environment: Mapping[str, str]) -> None:
@@ -149,6 +150,13 @@ def write_by_command(folders: Folders, plan: Plan, tentacle: Tentacle, environme
     certificate = configuration.certificate()
     tentacle.keypair = certificate.keypair if certificate is not None else None
     _configure(configuration, plan, tentacle)
+    _set_mode(paths, tentacle)
+
+
+def _set_mode(paths: Paths, tentacle: Tentacle) -> None:
+    """Rewritten in place, a file keeps its mode (tentacle-cli.md 3.1)."""
+    if tentacle.mode is not None:
+        paths.configuration.chmod(tentacle.mode)
 
 
 def _import(command: object, paths: Paths, keypair: Keypair) -> None:

@@ -135,15 +135,12 @@ class Database:
 
     def install_certificate(self, keypair: Keypair) -> None:
         """Make ``keypair`` the active one; every earlier one stays in the history, encrypted."""
-        from cryptography import x509
+        from lab.wire.certificates import signature_of, subject_of
 
-        from lab.wire.certificates import subject_of
-
-        digest = x509.load_der_x509_certificate(keypair.der).signature_hash_algorithm
         row = (
             keypair.thumbprint,
             subject_of(keypair.der),
-            f"{digest.name if digest else 'unknown'}RSA",
+            signature_of(keypair.der),
             resources.moment(),
             keypair.der,
             MasterKey.read(self.master_key_file).encrypt(keypair.key_pem),

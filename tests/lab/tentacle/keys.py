@@ -60,7 +60,8 @@ class Certificate:
         from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
         from cryptography.hazmat.primitives.serialization import pkcs12
 
-        key = serialization.load_pem_private_key(self.key_pem, None) if self.key_pem is not None else None
+        # Checked when its file was opened; the check costs more than the whole rest of a start.
+        key = serialization.load_pem_private_key(self.key_pem, None, unsafe_skip_rsa_key_validation=True) if self.key_pem is not None else None
         encryption = serialization.BestAvailableEncryption(password.encode()) if password else serialization.NoEncryption()
         certificate = x509.load_der_x509_certificate(self.der)
         return pkcs12.serialize_key_and_certificates(None, key if isinstance(key, RSAPrivateKey) else None, certificate, None, encryption)

@@ -72,11 +72,15 @@ def make_certificate(
     algorithm: Literal["rsa", "ec"] = "rsa",
     sha1: bool = False,
     issuer: Keypair | None = None,
+    key_of: Keypair | None = None,
 ) -> Keypair:
-    """A certificate without extensions, by default self-signed, sha256RSA, from yesterday 00:00 UTC for a hundred years."""
+    """A certificate without extensions, by default self-signed, sha256RSA, from yesterday 00:00 UTC for a hundred years.
+
+    ``key_of``: another certificate for a key that is there already, since a fleet needs many certificates and hardly any keys.
+    """
     from cryptography.hazmat.primitives import hashes, serialization
 
-    key = _make_key(algorithm, bits)
+    key = _make_key(algorithm, bits) if key_of is None else _load_key(key_of.key_pem)
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     start = not_before or today - timedelta(days=1)
     end = not_after or (start + timedelta(days=days) if days is not None else today + timedelta(days=_A_CENTURY_IN_DAYS))
@@ -123,6 +127,14 @@ def rsa_bits(key_pem: bytes | None) -> int | None:
     return key.key_size if isinstance(key, rsa.RSAPrivateKey) else None
 
 
+def signature_of(der: bytes) -> str:
+    """The signature algorithm by the name that a Server's record has for it: sha256RSA, sha1RSA."""
+    from cryptography import x509
+
+    digest = x509.load_der_x509_certificate(der).signature_hash_algorithm
+    return f"{digest.name if digest else 'unknown'}RSA"
+
+
 def subject_of(der: bytes) -> str:
     """The subject as .NET prints it, for example `CN=Octopus Portal`."""
     from cryptography import x509
@@ -162,7 +174,8 @@ def _load_key(key_pem: bytes) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-    key = serialization.load_pem_private_key(key_pem, password=None)
+    # Its numbers were checked when it was made, or when its PFX was opened; once more would cost every start of a Tentacle 30 ms.
+    key = serialization.load_pem_private_key(key_pem, password=None, unsafe_skip_rsa_key_validation=True)
     if not isinstance(key, (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey)):
         raise PfxError(f"a key of kind {type(key).__name__} plays no part in any contract")
     return key

@@ -64,7 +64,7 @@ class Listener:
             quirk=quirk,
             faults=faults,
         )
-        self._contexts: dict[tuple[bool, bool], SSL.Context | None] = {}
+        self._contexts: dict[tuple[bool, bool, bool], SSL.Context | None] = {}
         self._lock = threading.Condition()
         self._live: dict[Exchange, threading.Thread] = {}
         self._socket: socket.socket | None = None
@@ -140,7 +140,8 @@ class Listener:
 
     def _context(self) -> SSL.Context | None:
         faults = self._faults()
-        key = ("asks_no_certificate" not in faults, "refuses_in_tls" in faults)
+        weak = "serves_weak_key" in faults or not self._quirk("weak_key_fails_handshakes")
+        key = ("asks_no_certificate" not in faults, "refuses_in_tls" in faults, weak)
         with self._lock:
             if key not in self._contexts:
                 self._contexts[key] = server_context(
@@ -149,7 +150,7 @@ class Listener:
                     ask=key[0],
                     reject=key[1],
                     resume=self._quirk("resumption_keeps_identity"),
-                    weak=not self._quirk("weak_key_fails_handshakes"),
+                    weak=weak,
                 )
             return self._contexts[key]
 

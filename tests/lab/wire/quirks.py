@@ -39,6 +39,7 @@ FAULTS = {
     "asks_no_certificate": "TLS without a CertificateRequest: nobody presents a certificate.",
     "hangs_after_preamble": "After the preamble nothing more is said and nothing is closed.",
     "refuses_by_reset": "A refusal is a reset instead of an end of stream.",
+    "serves_weak_key": "An RSA key of 1024 bits is served, as on a machine whose OpenSSL was told to take anything (SECLEVEL=0).",
     "refuses_in_tls": "TLS itself rejects client certificates with an alert, as a proxy in between would.",
 }
 
