@@ -99,6 +99,7 @@ class Estate:
 
     def __init__(self, facts: AuditFacts) -> None:
         self.facts = facts
+        self._places: Dict[str, str] = {}
         self.ours = frozenset(facts.server.presented | facts.callers | ({facts.server.database} if facts.server.database else frozenset()))
         self.theirs = frozenset(pin for server in facts.known or () for pin in server.presented)
         self.node_places = frozenset(self.place(place) for node in facts.server.nodes for place in node.places)
@@ -122,6 +123,11 @@ class Estate:
 
     def place(self, address: str) -> str:
         """One spelling for an address, however an entry or an inventory has it."""
+        if address not in self._places:
+            self._places[address] = self._canonical(address)
+        return self._places[address]
+
+    def _canonical(self, address: str) -> str:
         text = place_of(address).split("://", 1)[-1]
         try:
             host, port = split_address(text)
