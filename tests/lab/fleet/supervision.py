@@ -23,6 +23,7 @@ from lab.waiting import until
 TESTS = Path(__file__).resolve().parents[2]
 PREFIX = f"octolab-{os.getuid()}-"
 _PATIENCE = 10.0
+_LAST_WORD = 60.0  # seconds: a fleet of hundreds has that many processes to end, and thousands of files, on a machine that may be busy
 _MAKING = 60.0  # seconds
 
 
@@ -61,7 +62,7 @@ class Supervision:
         """Let go of the lifeline, wait for the supervisor, and remove what it can no longer remove when it was killed."""
         os.close(self.lifeline)
         try:
-            self.process.wait(_PATIENCE)
+            self.process.wait(_LAST_WORD)
         finally:
             self.process.kill()
             self.process.wait()

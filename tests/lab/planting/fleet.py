@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,12 +18,15 @@ from lab.fleet.plan import FOREIGN, Plan, Tentacle
 from lab.fleet.spec import FleetSpec
 from lab.planting.acts import open_database
 from lab.planting.garden import Garden, Told
+from lab.planting.lies import LIES
 from lab.planting.logs import Logs
-from lab.planting.seeds import ROTATION_TAKES, SEEDS
+from lab.planting.seeds import ROTATION_TAKES, SEEDS, Seed
+from lab.planting.troubles import TROUBLES
 from lab.planting.truth import NearMiss, Planted
 from lab.server import resources
 from lab.wire.certificates import Keypair, to_pfx
 
+_SOWABLE: Mapping[str, Seed] = {**SEEDS, **{name: lie.seed for name, lie in LIES.items()}, **TROUBLES}
 SPACES, ENVIRONMENTS, NODES = ("Default", "Finance"), ("Production", "Staging"), 2
 
 
@@ -61,16 +64,16 @@ class PlantedFleet:
 
 @contextmanager
 def planted(size: int | None = 300, seeds: Collection[str] | None = None, **settings: Any) -> Iterator[PlantedFleet]:
-    """``size`` Tentacles in all (None: no more than the plants need), with what these seeds plant (None: all of them, see lab.planting.seeds).
+    """``size`` Tentacles in all (None: no more than the plants need), with what these seeds plant (None: every finding, lab.planting.seeds).
 
-    ``settings``: further ones of the FleetSpec.
+    The seeds of lab.planting.lies and lab.planting.troubles are sown by name only. ``settings``: further ones of the FleetSpec.
     """
     gardens: list[Garden] = []
 
     def plant(plan: Plan) -> None:
         garden = Garden(plan)
         for name in SEEDS if seeds is None else seeds:
-            SEEDS[name](garden)
+            _SOWABLE[name](garden)
         garden.grow(size or 0)
         gardens.append(garden)
 
@@ -145,5 +148,6 @@ def _names(fleet: Fleet, records: Records, tentacle: Tentacle) -> set[str]:
     if tentacle.uri.startswith("https:"):
         found.add(tentacle.uri.removeprefix("https://").rstrip("/"))
     if sum(each.host == tentacle.host for each in fleet.tentacles) == 1:
-        found |= {tentacle.host, f"{tentacle.host}/*"}
+        hosts = [tentacle.host, *(alias for alias, host in fleet.plan.aliases.items() if host == tentacle.host)]
+        found |= {name for host in hosts for name in (host, f"{host}/*", f"{host}/{tentacle.instance}")}
     return found
