@@ -20,6 +20,7 @@ from e2e import estates, plays, test_refusals
 from e2e.looks import Starts, others, pins
 from e2e.test_polling import GAP
 from e2e.test_refusals import BOTH, NEW, OLD, Case, Story
+from e2e.test_vantage import set_of_host
 from lab.fleet.builder import Fleet
 from lab.fleet.spec import FleetSpec
 
@@ -324,6 +325,52 @@ READY = Story(
     ),
 )
 
+# -- an upgrade that a restart would finish (decisions 15)
+
+
+def replace_program(fleet: Fleet) -> None:
+    (fleet.root / "bin" / "Tentacle").touch()
+
+
+def replace_program_and_allow_that_on_one(fleet: Fleet) -> None:
+    set_of_host(fleet, "web-01", octopus_allow_upgrade=True)
+    replace_program(fleet)
+
+
+UPGRADE = Story(
+    "Tentacles whose program was replaced",
+    FleetSpec(tentacles=2),
+    (
+        Case(
+            "one host allows the upgrade",
+            (
+                "-> HIDDEN_UPGRADE: Tentacle-web-02 is not ready for a restart, so it was left as it is.",
+                "or set allow_upgrade=true (in the role's variables: octopus_allow_upgrade)",
+                "1 trusts both certificates, 1 trusts the old one only.",
+            ),
+            trust={"web-01": BOTH, "web-02": OLD},
+            before=replace_program_and_allow_that_on_one,
+            shows=lambda fleet, play: was_left(fleet, play, "web-02"),
+        ),
+        Case(
+            "run again with a word for all of them",
+            ("2 of 2 healthy; old certificate removed and refused on 2 of 2",),
+            rc=0,
+            phase="DONE",
+            switched=True,
+            trust={"web-01": NEW, "web-02": NEW},
+            variables={"octopus_allow_upgrade": True},
+            before=replace_program,
+        ),
+    ),
+)
+
+
+def was_left(fleet: Fleet, play: plays.Play, host: str) -> None:
+    assert estates.absences(fleet, host) == []
+    assert acted(play, host) == []
+
+
 # -- busy, though nobody has seen yet on which host (decisions 15)
 
 BUSY = Story(
@@ -491,7 +538,7 @@ LATER = Story(
     ),
 )
 
-STORIES = (NODES, ROSTER, KNOWN, READY, BUSY, LEFT, LATER)
+STORIES = (NODES, ROSTER, KNOWN, READY, UPGRADE, BUSY, LEFT, LATER)
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name.replace(" ", "-"))
