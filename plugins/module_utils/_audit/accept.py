@@ -17,6 +17,8 @@ from datetime import date, datetime
 from fnmatch import fnmatchcase
 from typing import Any, Collection, Dict, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit import audit
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.codes import SEVERITIES
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 
 EXPIRED = "ACCEPTANCE_EXPIRED"
@@ -67,6 +69,16 @@ def parse(entries: Any, where: str, codes: Collection[str]) -> Tuple[Acceptance,
     if not isinstance(entries, list):
         raise OctoError(f"The acceptances {where} are no list. {_WANTED}")
     return tuple(_entry(entry, f"Entry {number} of the acceptances {where}", codes) for number, entry in enumerate(entries, 1))
+
+
+def mark(document: Dict[str, Any], acceptances: Sequence[Acceptance]) -> Tuple[Dict[str, str], ...]:
+    """Mark the document's findings, add those about what has run out on the day of the audit, and count anew; what was not used is returned."""
+    outcome = apply(document["findings"], acceptances, date.fromisoformat(document["made_at"][:10]))
+    document["findings"] = sorted(outcome.findings, key=lambda one: (SEVERITIES.index(one["severity"]), one["code"], one["subject"], one["id"]))
+    expired = sum(one["code"] == EXPIRED for one in outcome.findings)
+    document["codes"][EXPIRED].update(found=expired, judged=len(acceptances))
+    audit.count(document)
+    return outcome.unused
 
 
 def apply(findings: Sequence[Finding], acceptances: Sequence[Acceptance], today: date) -> Outcome:

@@ -145,7 +145,7 @@ def _of_finding(finding: Document, fail_on: str) -> ElementTree.Element:
 
 def _of_code(code: str, row: Document) -> ElementTree.Element:
     case = _case(code, row["title"])
-    why = " ".join(row["why_not"])
+    why = "; ".join(row["why_not"])
     if not row["judged"]:
         ElementTree.SubElement(case, "skipped", message=_clean(f"not judged: {why or 'there is nothing that it is about'}"))
     elif row["not_judged"]:

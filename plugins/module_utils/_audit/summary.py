@@ -1,0 +1,103 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""What a person reads in the terminal: the numbers, the critical findings as sentences, and where the rest is. Some twenty lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, List, Mapping, Sequence
+
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.tabular import fails
+
+Document = Mapping[str, Any]
+_MOST_FINDINGS = 5
+_MOST_NAMES = 3
+
+
+def lines(document: Document, unused: Sequence[Mapping[str, str]] = (), paths: Sequence[str] = ()) -> List[str]:
+    """``unused``: acceptances that met nothing; ``paths``: of the reports."""
+    return [
+        *_numbers(document),
+        *_sources(document),
+        *_changes(document),
+        *_critical(document),
+        *_others(document),
+        *_not_judged(document),
+        *([f"Accepted, and not found: {_some([_label(one) for one in unused])}."] if unused else []),
+        *([f"Reports: {', '.join(paths)}"] if paths else []),
+    ]
+
+
+def failure(document: Document, fail_on: str) -> str:
+    """The sentence that the task fails with; empty if it does not."""
+    failing = [one for one in document["findings"] if not one["accepted"] and fails(one["severity"], fail_on)]
+    if not failing:
+        return ""
+    named = _some([_label(one) for one in failing])
+    return f"The audit found {_counted(len(failing), 'finding')} at or above fail_on={fail_on}: {named}."
+
+
+def _numbers(document: Document) -> List[str]:
+    counts, server = document["counts"], document["server_url"]
+    of = f"Audit of {server}: " if server else "Audit: "
+    tentacles = f"{_counted(counts['tentacles'], 'Tentacle')} on {_counted(counts['hosts'], 'host')}, {counts['fine']} fine"
+    unjudged = f", {counts['not_judged']} not judged" if counts["not_judged"] else ""
+    severities = f"{counts['critical']} critical, {_counted(counts['warning'], 'warning')}, {counts['info']} for information"
+    accepted = f", {counts['accepted']} accepted" if counts["accepted"] else ""
+    return [f"{of}{tentacles}{unjudged}.", f"Findings: {severities}{accepted}."]
+
+
+def _sources(document: Document) -> List[str]:
+    return [f"  {name}: {_source(source)}" for name, source in document["sources"].items()]
+
+
+def _source(source: Document) -> str:
+    if not source["asked"] or (source["reason"] and not source["read"]):
+        return str(source["reason"])
+    mode = " (trust)" if source["mode"] == "trust" else " (identities only, without the PFX of the Server)" if source["mode"] else ""
+    not_read = f", {source['not_read']} not read" if source["not_read"] else ""
+    gaps = f". {source['reason']}" if source["reason"] else ""
+    return f"{source['read']} read{not_read}{mode}{gaps}"
+
+
+def _changes(document: Document) -> List[str]:
+    changes = document["changes"]
+    if changes is None:
+        return []
+    unseen = len(changes.get("not_judged") or ())
+    hidden = f", {unseen} that could not be looked for" if unseen else ""
+    return [f"Since {changes['since']}: {len(changes['new'])} new, {len(changes['gone'])} gone, {changes['unchanged']} unchanged{hidden}."]
+
+
+def _critical(document: Document) -> List[str]:
+    found = [one for one in document["findings"] if one["severity"] == "critical" and not one["accepted"]]
+    told = [line for one in found[:_MOST_FINDINGS] for line in (f"{_label(one)}: {one['seen']}", f"  {one['remedy']}")]
+    more = len(found) - _MOST_FINDINGS
+    return [*told, f"... and {more} more critical ones: see the reports, or `findings` of the result."] if more > 0 else told
+
+
+def _others(document: Document) -> List[str]:
+    found = Counter(one["code"] for one in document["findings"] if one["severity"] == "warning" and not one["accepted"])
+    return [f"Warnings: {', '.join(f'{number} {code}' for code, number in sorted(found.items()))}."] if found else []
+
+
+def _not_judged(document: Document) -> List[str]:
+    names = [code for code, row in document["codes"].items() if not row["judged"] and row["not_judged"]]
+    return [f"Not judged, for want of sources: {', '.join(names)}."] if names else []
+
+
+def _label(one: Document) -> str:
+    return f"{one['code']} {one['subject']}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
