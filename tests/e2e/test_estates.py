@@ -25,8 +25,6 @@ from lab.fleet.builder import Fleet
 from lab.fleet.spec import FleetSpec
 
 pytestmark = pytest.mark.estate  # too long for `make test`
-
-pytestmark = pytest.mark.estate  # too long for `make test`
 VISITS = ["octo_trust", "octo_trust"]
 PAUSE = 4.0  # seconds
 
