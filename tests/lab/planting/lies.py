@@ -16,7 +16,6 @@ from lab.fleet.plan import Tentacle
 from lab.planting.garden import Garden
 
 WIRE, DISK, DATABASE, PROCESS = "wire", "disk", "database", "process"
-LIAR = "liar"  # the host that it is about, where it is about one
 _OF_A_PROXY = "STALE_RECORD LOCKED_OUT UNCHECKED_TRUST NOT_SWITCHABLE UNREACHABLE"
 
 
@@ -30,17 +29,23 @@ class Lie:
     seed: Callable[[Garden], None]
 
 
+def host_of(name: str) -> str:
+    """The host that a lie is about, where it is about one."""
+    return f"liar-{name.replace('_', '-')}"
+
+
 def _liar(quirk: str, arguable: str, plants: str = "") -> Callable[[Garden], None]:
     def seed(garden: Garden) -> None:
-        garden.tell(garden.host(LIAR, quirk=[quirk]), plants, arguable=arguable, why=f"quirk {quirk}")
+        garden.tell(garden.host(host_of(quirk), quirk=[quirk]), plants, arguable=arguable, why=f"quirk {quirk}")
 
     return seed
 
 
 def _index(garden: Garden) -> None:
-    first: Tentacle = garden.host(LIAR)
-    second = garden.quirk("second_instance", LIAR)
-    garden.quirk("index_points_elsewhere", LIAR)
+    host = host_of("index_points_elsewhere")
+    first: Tentacle = garden.host(host)
+    second = garden.quirk("second_instance", host)
+    garden.quirk("index_points_elsewhere", host)
     why = f"the index names {second.instance}'s configuration for both"
     garden.tell(first, arguable="STALE_RECORD RESTART_PENDING UNREACHABLE UNMANAGED_TENTACLE NOT_SWITCHABLE TWIN_CERT KEY_COPIES", why=why)
     garden.tell(second, arguable="TWIN_CERT KEY_COPIES SEVERAL_RECORDS NOT_SWITCHABLE", why=why)

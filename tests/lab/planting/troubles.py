@@ -15,17 +15,20 @@ from lab.fleet.builder import Fleet
 from lab.planting.acts import open_database
 from lab.planting.garden import Garden
 
-TROUBLED = "troubled"  # the host
+
+def host_of(name: str) -> str:
+    """The host that has the trouble."""
+    return f"troubled-{name.replace('_', '-')}"
 
 
 def _troubled(quirk: str, arguable: str = "NOT_SWITCHABLE") -> Callable[[Garden], None]:
     def seed(garden: Garden) -> None:
-        garden.tell(garden.host(TROUBLED, quirk=[quirk]), "UNREACHABLE", arguable=arguable, why=f"quirk {quirk}")
+        garden.tell(garden.host(host_of(quirk), quirk=[quirk]), "UNREACHABLE", arguable=arguable, why=f"quirk {quirk}")
 
     return seed
 
 
-# One host called TROUBLED each; an endpoint behind a proxy that ends TLS is among the lies.
+# One host each; an endpoint behind a proxy that ends TLS is among the lies.
 TROUBLES: Mapping[str, Callable[[Garden], None]] = {
     "silent_endpoint": _troubled("silent_endpoint"),
     "web_endpoint": _troubled("web_endpoint"),
