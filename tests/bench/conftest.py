@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bench import endpoints
 from bench.figures import Figure, Report, Section, table
+from bench.runs import SCALE, sized
 
 HERE = Path(__file__).resolve().parent
 SECTIONS = pytest.StashKey[list[Section]]()
@@ -27,6 +30,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("figures")
         for line in table(config.stash[SECTIONS]):
             terminalreporter.write_line(line)
+        if SCALE != 1:
+            terminalreporter.write_line(f"OCTO_BENCH_SCALE={SCALE:g}: not the sizes that the targets are for")
         load, cores = os.getloadavg()[0], os.cpu_count()
         terminalreporter.write_line(f"load average {load:.1f} on {cores} cores: wall times mean little above the number of cores")
 
@@ -55,3 +60,10 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for source in HERE.glob("*.c"):
         subprocess.run([compiler, "-O2", "-o", folder / source.stem, source, "-lssl", "-lcrypto", "-lpthread"], check=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def fleet(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[endpoints.Fleet]:
+    """As many endpoints as any bench asks for."""
+    with endpoints.fleet(programs / "fleet", tmp_path_factory.mktemp("fleet"), sized(5000)) as fleet:
+        yield fleet

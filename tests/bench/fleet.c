@@ -5,9 +5,10 @@
  * A fleet in one process: N certificates on N loopback addresses and one port. It asks for a client certificate,
  * accepts any, decides by thumbprint after the preamble and answers MX as contracts/halibut-wire.md 2.1 says.
  *
- *     fleet PORT KEY.pem CERTIFICATES.pem TRUSTED_THUMBPRINT_HEX
+ *     fleet PORT KEY.pem CERTIFICATES.pem TRUSTED_THUMBPRINT_HEX [PATIENCE_IN_MILLISECONDS]
  *
  * Address 127.0.x.y serves certificate number 256 * x + y. Prints "ready" once it listens; ends with its parent's pipe.
+ * With patience, a caller that is silent for so long is sent a byte and left: sslyze would wait 5 s for one at each endpoint.
  */
 #include <arpa/inet.h>
 #include <openssl/pem.h>
@@ -19,6 +20,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 enum { MOST = 8192, PREAMBLE = 6, IDENTITY = 17 };
@@ -28,6 +30,7 @@ static int count;
 static EVP_PKEY *key;
 static SSL_CTX *context;
 static const char *trusted;
+static struct timeval patience; /* none: for ever */
 
 static int anybody(int ok, X509_STORE_CTX *store) {
     (void)ok, (void)store;
@@ -64,9 +67,14 @@ static void *serve(void *argument) {
     SSL_use_certificate(ssl, certificates[number % count]);
     SSL_use_PrivateKey(ssl, key);
     SSL_set_fd(ssl, fd);
-    if (SSL_accept(ssl) == 1 && take(ssl, buffer, PREAMBLE) && is_trusted(ssl) && take(ssl, buffer, IDENTITY)) {
-        SSL_write(ssl, "MX-SERVER 1.0\r\n\r\n", 17);
-        SSL_read(ssl, buffer, sizeof buffer); /* the null message */
+    if (SSL_accept(ssl) == 1) {
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        if (!take(ssl, buffer, PREAMBLE)) {
+            if (patience.tv_usec) SSL_write(ssl, "?", 1);
+        } else if (is_trusted(ssl) && take(ssl, buffer, IDENTITY)) {
+            SSL_write(ssl, "MX-SERVER 1.0\r\n\r\n", 17);
+            SSL_read(ssl, buffer, sizeof buffer); /* the null message */
+        }
     }
     SSL_free(ssl); /* no close_notify, ever (halibut-wire 2.3) */
     close(fd);
@@ -82,7 +90,8 @@ static void *until_parent_ends(void *unused) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 5) return 2;
+    if (argc != 5 && argc != 6) return 2;
+    if (argc == 6) patience.tv_usec = 1000 * atoi(argv[5]); /* less than a second */
     signal(SIGPIPE, SIG_IGN);
     trusted = argv[4];
     FILE *file = fopen(argv[2], "r");
