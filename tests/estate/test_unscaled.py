@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import re
-
 from e2e import plays
 from e2e.looks import pins
 from lab.fleet.builder import Fleet
@@ -24,9 +22,7 @@ def test_a_rotation_in_the_vendors_seconds() -> None:
         old = fleet.server.certificate.thumbprint
         hosts = [tentacle.host for tentacle in fleet.tentacles]
         plan = plays.play(fleet, plays.ROTATE)
-        announced = re.search(r"polling ones: away for up to (\d+) s after each node's restart", plan.text)
-        assert announced, plan.text
-        assert float(announced[1]) <= LONGEST_BACK_OFF
+        assert "polling ones: away for up to 2 minutes after each node's restart" in plan.text
 
         there = plays.start(fleet, plays.ROTATE, variables={"octopus_retire": old, "octopus_commit": True}).finish(PATIENCE)
         assert there.rc == 0, there.text
