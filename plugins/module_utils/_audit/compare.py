@@ -62,6 +62,8 @@ def _is_out_of_sight(finding: Document, document: Document, earlier: Document, r
     code = document["codes"].get(finding["code"])
     if code is not None and not code["judged"] and code["not_judged"]:
         return True
+    if finding["code"] == "UNREACHABLE" and any(earlier["sources"][name]["asked"] and not one["asked"] for name, one in document["sources"].items()):
+        return True  # what was not asked this time was not reached either
     return any(
         _was_read(source, earlier, earlier_rows.get(subject)) and not _was_read(source, document, rows.get(subject))
         for subject in finding["subjects"]

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import PurePath
 from typing import Any, List, Mapping, Sequence
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.tabular import fails
@@ -28,7 +29,7 @@ def lines(document: Document, unused: Sequence[Mapping[str, str]] = (), paths: S
         *_others(document),
         *_not_judged(document),
         *([f"Accepted, and not found: {_some([_label(one) for one in unused])}."] if unused else []),
-        *([f"Reports: {', '.join(paths)}"] if paths else []),
+        *([f"Reports in {PurePath(paths[0]).parent}: {', '.join(PurePath(path).name for path in paths)}"] if paths else []),
     ]
 
 
@@ -87,16 +88,16 @@ def _others(document: Document) -> List[str]:
 
 def _not_judged(document: Document) -> List[str]:
     names = [code for code, row in document["codes"].items() if not row["judged"] and row["not_judged"]]
-    return [f"Not judged, for want of sources: {', '.join(names)}."] if names else []
+    return [f"Not judged, for want of sources: {_some(names, 6)}."] if names else []
 
 
 def _label(one: Document) -> str:
     return f"{one['code']} {one['subject']}"
 
 
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NAMES
-    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+def _some(names: Sequence[str], most: int = _MOST_NAMES) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _counted(number: int, noun: str) -> str:
