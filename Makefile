@@ -33,13 +33,14 @@ demo: $(VENV)/.ready
 	@$(RUN) $(BIN)/python -m lab.demo
 
 test: $(VENV)/.ready
-	@$(RUN) $(BIN)/python -m pytest -q -n 2 --maxschedchunk=1 -m "not estate" tests/e2e tests/model tests/unit
+	@$(RUN) $(BIN)/python -m pytest -q -n 2 --maxschedchunk=1 -m "not estate and not proof" tests/e2e tests/model tests/unit
 
 bench: $(VENV)/.ready
 	@$(RUN) $(BIN)/python -m pytest -q tests/bench
 
 proof: $(VENV)/.ready
 	@$(RUN) $(BIN)/python -m pytest -q -n 2 --maxschedchunk=1 tests/proof
+	@$(RUN) $(BIN)/python -m pytest -q -n 2 --maxschedchunk=1 -m proof tests/e2e
 
 # Larger estates end to end; the end-to-end tests once more with every second host on Windows; a mixed fleet of 120, there and back.
 # An hour and more on two cores, so no part of .ci/run.

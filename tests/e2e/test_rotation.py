@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 from e2e import plays
 from e2e.looks import Looks, Starts, others, pins
 from lab.fleet.builder import Fleet
@@ -111,6 +112,7 @@ def _a_second_run_changes_nothing(stage: Stage) -> None:
     assert (after.files, after.processes) == (before.files, before.processes)
 
 
+@pytest.mark.proof
 def test_two_nodes_and_back_from_the_middle_of_the_removal() -> None:
     """The removal on web-02 comes to nothing, so that web-01 trusts the new certificate only and web-02 still serves the old one."""
     with Fleet(FleetSpec(tentacles=2, nodes=2)) as fleet:

@@ -16,7 +16,10 @@ from lab.fleet.builder import Fleet
 from lab.fleet.spec import FleetSpec
 from lab.wire.certificates import Keypair, from_pfx
 
-pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason=f"{PROGRAM} is missing: apt-get install openssh-server")
+pytestmark = [
+    pytest.mark.proof,
+    pytest.mark.skipif(not PROGRAM.exists(), reason=f"{PROGRAM} is missing: apt-get install openssh-server"),
+]
 HOSTS = ("web-01", "web-02")
 
 

@@ -134,7 +134,7 @@ IMPORTING = Point("the import is under way", ACTIVATE, "node-1", lambda story: s
     ("kill", "points"),
     [
         pytest.param(processes.kill_parent, (MAKING, BOTH[0], IMPORTING, *BOTH[1:]), id="parent"),
-        pytest.param(processes.kill_tree, (STAGING, *BOTH), id="tree"),
+        pytest.param(processes.kill_tree, (STAGING, *BOTH), id="tree", marks=pytest.mark.proof),
     ],
 )
 def test_killed_at_every_point_and_run_again_at_once(kill: Kill, points: tuple[Point, ...]) -> None:
