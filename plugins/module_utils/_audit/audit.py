@@ -16,6 +16,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._audit.codes imp
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import SOURCES, AuditFacts, CertificateSeen, Reading, Server
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import Estate, Subject
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.judge import Judgement
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import FLEET
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import Record
 
 SCHEMA, VERSION = "octofleet.octopus/audit", 1
@@ -127,10 +128,10 @@ def _record(facts: AuditFacts, record: Record) -> Dict[str, Any]:
 
 
 def _rate(estate: Estate, rows: Sequence[Dict[str, Any]], findings: Sequence[Mapping[str, Any]]) -> None:
-    """Each row's worst finding. *Fine* is said only of a Tentacle whose trust in each node's certificate some source has shown."""
+    """Each row's worst finding; what is so by default everywhere is said once, and marks no row. *Fine* is said only of a Tentacle whose trust in each node's certificate some source has shown."""
     worst: Dict[str, str] = {}
     for finding in reversed(findings):  # the worst come first
-        for name in finding["subjects"]:
+        for name in finding["subjects"] if finding["kind"] != FLEET else ():
             worst[name] = finding["severity"]
     presented = estate.facts.server.presented
     for row in rows:

@@ -420,3 +420,12 @@ def test_sentences_are_whole(one: Case) -> None:
         assert "<" not in finding["remedy"].replace("<configuration>", ""), finding
         assert not any(brace in finding["remedy"] + finding["seen"] for brace in "{}")
         assert finding["seen"].strip()
+
+
+def test_what_is_so_everywhere_marks_no_row() -> None:
+    of = world()
+    for host in of.instances:
+        of.instance(host, readable_by_others=True)
+    document = audit(of.facts())
+    assert [(row["code"], row["count"]) for row in document["findings"]] == [("KEY_EXPOSED", 4)]
+    assert document["counts"]["fine"] == 4
