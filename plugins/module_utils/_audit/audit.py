@@ -128,7 +128,10 @@ def _record(facts: AuditFacts, record: Record) -> Dict[str, Any]:
 
 
 def _rate(estate: Estate, rows: Sequence[Dict[str, Any]], findings: Sequence[Mapping[str, Any]]) -> None:
-    """Each row's worst finding; what is so by default everywhere is said once, and marks no row. *Fine* is said only of a Tentacle whose trust in each node's certificate some source has shown."""
+    """Each row's worst finding; what is so by default everywhere is said once, and marks no row.
+
+    *Fine* is said only of a Tentacle whose trust in each node's certificate some source has shown.
+    """
     worst: Dict[str, str] = {}
     for finding in reversed(findings):  # the worst come first
         for name in finding["subjects"] if finding["kind"] != FLEET else ():
