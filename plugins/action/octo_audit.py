@@ -33,9 +33,12 @@ class ActionModule(SecretCalls, OctoAction):
         earlier = options.earlier_of(self, params["since"])
         search = options.searching(params["query"])
         identities = options.identities_of(self, params) if "wire" in question.asked else []
-        sweep = sweep_from(self, params["vantage"], task_vars)
-        facts = Collector(question, task_vars["hostvars"], sweep, identities, *options.connection_of(params)).facts()
-        document = audit.audit(facts)
+        collector = Collector(
+            question, task_vars["hostvars"], sweep_from(self, params["vantage"], task_vars), identities, *options.connection_of(params)
+        )
+        if params["only_check"]:
+            return {"changed": False}
+        document = audit.audit(collector.facts())
         unused = accept.mark(document, acceptances)
         if earlier is not None:
             document = compare.compare(document, earlier)

@@ -147,6 +147,12 @@ options:
     description: For how many seconds a rotation may take, for the judgement of machine policies that delete unavailable machines.
     type: float
     default: 3600
+  only_check:
+    description:
+      - Only look whether the other options, and the files that they name, can be understood. Nothing is read, and there is no other result than a failure.
+      - For the beginning of a play that visits many hosts before it audits.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - octofleet.octopus.attributes
   - octofleet.octopus.attributes.actiongroup_api

@@ -57,6 +57,7 @@ ARGUMENTS: dict[str, Any] = {
     "accept": {"type": "path"},
     "since": {"type": "path"},
     "rotation_takes": {"type": "float", "default": 3600.0},
+    "only_check": {"type": "bool", "default": False},
 }
 _MOST_IDENTITIES = 3  # beside a random certificate and none: five connections to an endpoint are the most (halibut-wire 6)
 
