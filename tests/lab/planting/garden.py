@@ -82,13 +82,16 @@ class Garden:
             self.quirk(each, name)
         return tentacle
 
-    def quirk(self, name: str, host: str) -> Tentacle:
-        """A quirk by its name; what it has added to the plan, if it has, with a certificate of its own."""
-        before = len(self.plan.tentacles)
+    def quirk(self, name: str, host: str) -> None:
+        """A quirk by its name."""
         quirks.apply(self.plan, f"{name}:{host}")
-        for added in self.plan.tentacles[before:]:
-            added.keypair = self.keys.tentacle()
-        return self.plan.tentacles[-1]
+
+    def further(self, quirk: str, host: str) -> Tentacle:
+        """The instance that a quirk adds to a host, with a certificate of its own."""
+        self.quirk(quirk, host)
+        added = self.plan.tentacles[-1]
+        added.keypair = self.keys.tentacle()
+        return added
 
     def tell(self, who: Tentacle | str | Keypair, plants: str = "", *, near: str = "", arguable: str = "", why: str, **more: tuple[str, ...]) -> None:
         """What is true of a subject: codes that are to be found, that are not to be found, and that its words allow to be found or not."""

@@ -44,7 +44,7 @@ def _liar(quirk: str, arguable: str, plants: str = "") -> Callable[[Garden], Non
 def _index(garden: Garden) -> None:
     host = host_of("index_points_elsewhere")
     first: Tentacle = garden.host(host)
-    second = garden.quirk("second_instance", host)
+    second = garden.further("second_instance", host)
     garden.quirk("index_points_elsewhere", host)
     why = f"the index names {second.instance}'s configuration for both"
     garden.tell(first, arguable="STALE_RECORD RESTART_PENDING UNREACHABLE UNMANAGED_TENTACLE NOT_SWITCHABLE TWIN_CERT KEY_COPIES", why=why)

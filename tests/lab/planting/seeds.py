@@ -320,7 +320,7 @@ def _several(garden: Garden) -> None:
     too = garden.host("worker-too", quirk=["worker_too"])
     garden.tell(too, "SEVERAL_RECORDS", near="TWIN_CERT", why="it is a deployment target and a worker")
     first = garden.host("two-instances")
-    for each in (first, garden.quirk("second_instance", "two-instances")):
+    for each in (first, garden.further("second_instance", "two-instances")):
         why = "two Tentacles on one host, each with its record, and both keys in use lie in one store"
         garden.tell(each, near="SEVERAL_RECORDS TWIN_CERT KEY_COPIES", why=why)
 
@@ -333,7 +333,7 @@ def _strays(garden: Garden) -> None:
     why = "it serves the second Server only, and our Server has no record of it"
     garden.tell(foreign, near="ORPHAN_TENTACLE LOCKED_OUT LOCKED_OUT_AFTER_RESTART GHOST_PIN", why=why)
     beside = garden.host("beside-foreign")
-    stranger = garden.quirk("foreign_instance", "beside-foreign")
+    stranger = garden.further("foreign_instance", "beside-foreign")
     garden.tell(beside, near="SEVERAL_RECORDS KEY_COPIES", why="beside it an instance serves the second Server, with a key of its own")
     garden.tell(stranger, near="ORPHAN_TENTACLE LOCKED_OUT KEY_COPIES", why="the second instance of a host serves the second Server only")
     for name, polling in (("unmanaged", False), ("poll-unmanaged", True)):

@@ -58,12 +58,13 @@ class Loop:
 
     def run(self) -> None:
         while self._talking or not self._ending:
-            now = time.monotonic()
-            while self._timers and self._timers[0][0] <= now:
-                heapq.heappop(self._timers)[2]()
             pause = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
             for key, _mask in self._selector.select(pause):
                 key.data()
+            now = time.monotonic()
+            # Last: what ends by its time limit may be the last of all, and nothing would wake another select.
+            while self._timers and self._timers[0][0] <= now:
+                heapq.heappop(self._timers)[2]()
 
     def _advance(self, opened: _Open) -> None:
         try:
