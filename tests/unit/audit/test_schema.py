@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit import accept, compare
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.audit import audit
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.codes import CODES
 from jsonschema import Draft202012Validator
-from unit.audit import samples
+from unit.audit import estates, samples
+from unit.audit.test_judge import CASES
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs/schema/audit-1.schema.json").read_text(encoding="utf-8"))
 
@@ -55,6 +57,36 @@ def test_version_is_the_one_that_is_compared() -> None:
 @pytest.mark.parametrize("asked", [samples.SOURCES, ("wire",), ("database",), ()], ids=["all", "wire", "database", "none"])
 def test_documents_satisfy_it(asked: tuple[str, ...]) -> None:
     assert complaints(samples.document(50, asked=asked)) == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_audits_satisfy_it(case: Any) -> None:
+    """With each finding that there is, from all sources and from each alone."""
+    world = estates.world()
+    case.spoil(world)
+    for asked in (samples.SOURCES, *((source,) for source in samples.SOURCES)):
+        assert complaints(audit(world.facts(asked))) == []
+
+
+def test_marked_audit_satisfies_it_and_its_numbers_are_those_of_its_findings() -> None:
+    world = estates.world().instance("web-1", readable_by_others=True).instance("web-2", key_copies=7)
+    document = audit(world.facts())
+    entries = [
+        {"code": "KEY_EXPOSED", "subject": "*", "reason": "r", "until": "2026-11-22"},
+        {"code": "KEY_COPIES", "subject": "*", "reason": "r", "until": "2026-11-21"},
+        {"code": "WEAK_CERT", "subject": "*", "reason": "r", "until": "2027-01-31"},
+    ]
+    unused = accept.mark(document, accept.parse(entries, "f", CODES))
+    assert complaints(document) == []
+    assert [one["code"] for one in unused] == ["WEAK_CERT"]
+    assert {one["code"]: bool(one["accepted"]) for one in document["findings"]} == {
+        "ACCEPTANCE_EXPIRED": False,
+        "KEY_EXPOSED": True,
+        "KEY_COPIES": False,
+    }
+    assert (document["counts"]["warning"], document["counts"]["info"], document["counts"]["accepted"]) == (1, 1, 1)
+    assert document["codes"]["KEY_EXPOSED"]["accepted"] == 1
+    assert document["codes"]["ACCEPTANCE_EXPIRED"]["found"] == 1
 
 
 def test_comparison_satisfies_it() -> None:
