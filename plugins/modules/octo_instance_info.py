@@ -196,7 +196,7 @@ instances:
         reasons:
           description:
             - What speaks against it, each with a C(code) and a C(sentence).
-            - Codes are V(IDENTITY_AT_RISK), V(MACHINE_ID_CHANGED), V(SERVICE_UNKNOWN), V(SERVICE_STOPPED), V(EXECUTABLE_MISSING),
+            - Codes are V(IDENTITY_AT_RISK), V(BLANK_PIN), V(MACHINE_ID_CHANGED), V(SERVICE_UNKNOWN), V(SERVICE_STOPPED), V(EXECUTABLE_MISSING),
               V(HIDDEN_UPGRADE), V(STORE_OWNER), V(PORT_TAKEN), V(NOT_LISTENING), and those of RV(instances[].code).
           type: list
           elements: dict

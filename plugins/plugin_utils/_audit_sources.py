@@ -33,6 +33,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts imp
     Reading,
     Server,
 )
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import usual_endpoint
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet import edges as fleet
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import call, probe
@@ -157,9 +158,10 @@ class Collector:
         nodes = self._nodes(told)
         same_place, also_at = self._resolved(hosts, visits, told, nodes)
         wire = _Wire(self._sweep, self._identities, self._sleep) if WIRE in asked else None
-        sights = (
-            wire.look(told, [place for place, _why in nodes.values() if place], self._known(), _own_places(hosts, visits), same_place) if wire else {}
-        )
+        own = _own_places(hosts, visits)
+        if not told.records and not asked & {DISK, PROCESS}:
+            own = {usual_endpoint(host): [] for host in hosts}
+        sights = wire.look(told, [place for place, _why in nodes.values() if place], self._known(), own, same_place) if wire else {}
         sources = {DATABASE: told.reading} if told.reading.reason else {}
         if wire and wire.failure:
             sources[WIRE] = Reading(NOT_READ, wire.failure)
@@ -270,7 +272,7 @@ class _Database:
 
     def read(self) -> _Told:
         if self._connect is None:
-            return _Told(Reading(NOT_READ, self._why_not))
+            return _Told(Reading(NOT_ASKED, self._why_not))  # an inventory is enough, so it is no finding that there is no more
         client = self._connect(None)
         try:
             visible = client.spaces()

@@ -148,7 +148,7 @@ def _source(facts: AuditFacts, source: str, subjects: Sequence[Subject]) -> Dict
     states = [subject.sources[source].state for subject in subjects]
     mode = ("trust" if facts.callers else "identity") if source == audit_facts.WIRE and whole.ok else ""
     return {
-        "asked": source in facts.asked,
+        "asked": whole.state != audit_facts.NOT_ASKED,
         "mode": mode,
         "read": states.count(audit_facts.READ),
         "not_read": states.count(audit_facts.NOT_READ),

@@ -155,7 +155,7 @@ def _unreachable(estate: Estate) -> Iterator[Verdict]:
     facts = estate.facts
     for source in sorted(facts.asked):
         whole = facts.reading_of(source)
-        if not whole.ok:
+        if whole.state == audit.NOT_READ:
             yield Found(f"{source}: {whole.reason}", {}, source, (), f"source {source}", verdicts.FLEET)
     if facts.reading_of(audit.DATABASE).ok:
         for space, why in facts.unseen_spaces:

@@ -23,6 +23,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges imp
     WEBSOCKET,
     Edge,
     Instance,
+    InventoryHost,
     Record,
     TrustEntry,
     Visit,
@@ -89,9 +90,9 @@ class Subject:
         )
 
 
-def endpoints(facts: AuditFacts) -> Tuple[str, ...]:
-    """Where Tentacles are to be looked at, by what the other sources said; without any, by the inventory."""
-    return tuple(sorted({subject.edge.endpoint for subject in Estate(facts).subjects if subject.edge.style == LISTENING and subject.edge.endpoint}))
+def usual_endpoint(host: InventoryHost) -> str:
+    """Where a Tentacle listens if nobody told otherwise: the vendor's port of the host."""
+    return address_of(host.addresses[0] if host.addresses else host.name, _VENDORS_PORT)
 
 
 class Estate:
@@ -175,8 +176,7 @@ class Estate:
     def _by_inventory(self) -> Iterator[Subject]:
         """Where nothing but the wire is read, a Tentacle is taken to listen on the vendor's port of each host."""
         for host in self.facts.hosts if audit.WIRE in self.facts.asked else ():
-            place = host.addresses[0] if host.addresses else host.name
-            yield self._subject(Edge(host.name, "*", LISTENING, address_of(place, _VENDORS_PORT)), None)
+            yield self._subject(Edge(host.name, "*", LISTENING, usual_endpoint(host)), None)
 
     def _edge_of(self, instance: Instance) -> Edge:
         """Of an instance that is no edge of this Server: another Server's, or one that polls over a WebSocket."""

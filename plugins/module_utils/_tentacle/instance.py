@@ -68,7 +68,7 @@ def subject_of(host: Host, entry: IndexEntry, entries: Sequence[IndexEntry]) -> 
 def look(host: Host, subject: Subject, installation: Installation, clock: Clock, found: Optional[Found] = None) -> Seen:
     """``found`` is what has just been seen of the service; another question to its manager costs a start of its program."""
     settings = _load(host, subject, clock)
-    entries = trust.parse(settings.get(configuration.TRUST), subject.configuration)
+    entries = trust.parse(settings.get(configuration.TRUST), subject.configuration, blank=True)
     found = found or agent.find(host, subject, installation, clock)
     told = log.story(host, log_folder(host, settings), found.service.pid)
     armed = log.armed(told)
@@ -80,7 +80,7 @@ def look(host: Host, subject: Subject, installation: Installation, clock: Clock,
         armed,
         log.poll_rows(told, entries),
         _pending(host, subject, entries, found, armed),
-        readiness.reasons(host, settings, found, installation),
+        readiness.reasons(host, settings, found, installation, entries),
     )
 
 

@@ -122,8 +122,8 @@ def restart_pending(process: Optional[Armed], entries: Sequence[trust.Entry], ch
 
 
 def _matching(pins: Iterable[str]) -> FrozenSet[str]:
-    """A listener ignores case (halibut-wire.md 1.3), so spelling alone is no reason to restart."""
-    return frozenset(pin.strip().upper() for pin in pins)
+    """A listener ignores case (halibut-wire.md 1.3), so spelling alone is no reason to restart; nor is a pin that is none."""
+    return frozenset(pin.strip().upper() for pin in pins if pin.strip())
 
 
 def _seen(told: Story, entry: trust.Entry, on_disk: Tuple[Poll, ...]) -> List[str]:

@@ -14,7 +14,9 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._host import Hos
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import agent, configuration, machinekey
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.agent import Found, Installation
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.configuration import Configuration
+from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.trust import Entries
 
+BLANK_PIN = "BLANK_PIN"
 HIDDEN_UPGRADE = "HIDDEN_UPGRADE"
 SERVICE_STOPPED = "SERVICE_STOPPED"
 
@@ -31,10 +33,11 @@ class Reason(NamedTuple):
         return {"code": self.code, "sentence": self.sentence}
 
 
-def reasons(host: Host, settings: Configuration, found: Found, installation: Installation) -> List[Reason]:
+def reasons(host: Host, settings: Configuration, found: Found, installation: Installation, entries: Entries = ()) -> List[Reason]:
     """Why a restart must not be ordered; empty if nothing speaks against it."""
     return [
         *_identity(host, settings, installation),
+        *_blank_pins(settings, entries),
         *_service(found),
         *_executable(host, found),
         *_store(host, found),
@@ -73,6 +76,15 @@ def _identity(host: Host, settings: Configuration, installation: Installation) -
             "MACHINE_ID_CHANGED",
             f"The certificate in {settings.path} cannot be opened with the machine id in {installation.machine_id_file}: the agent would not "
             "start again. Restore the machine id, or import the certificate anew.",
+        )
+
+
+def _blank_pins(settings: Configuration, entries: Entries) -> Iterator[Reason]:
+    if any(not entry.thumbprint.strip() for entry in entries):
+        yield Reason(
+            BLANK_PIN,
+            f"An entry of the trust in {settings.path} has no thumbprint, and what the agent makes of it at its next start is not known. "
+            "Take that entry out of Tentacle.Communication.TrustedOctopusServers, then run again.",
         )
 
 

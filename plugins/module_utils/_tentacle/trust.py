@@ -132,12 +132,16 @@ def place_of(address: str, subscription: str) -> Place:
     return _OWN_PORT.sub(r"\1\2", address.strip().lower()).rstrip("/"), subscription.strip().lower().rstrip("/")
 
 
-def parse(text: str, path: str = "the configuration") -> Entries:
-    """The entries in the trust value; a value that is absent or empty holds none."""
+def parse(text: str, path: str = "the configuration", blank: bool = False) -> Entries:
+    """The entries in the trust value; a value that is absent or empty holds none.
+
+    ``blank``: an entry without a thumbprint is one as well. Who only reads can show it; who writes must not, since what the
+    vendor's programs make of it at their next start is not known.
+    """
     if not text.strip():
         return ()
     try:
-        return tuple(_entry(raw, value) for raw, value in _elements(text))
+        return tuple(_entry(raw, value, blank) for raw, value in _elements(text))
     except ValueError as error:
         raise OctoError(
             f"The trust in {path} cannot be read ({error}). The vendor's commands fail on it, too. Repair the value of "
@@ -434,10 +438,12 @@ def _skip(text: str, at: int) -> int:
     return match.end() if match else at
 
 
-def _entry(raw: str, value: Any) -> Entry:
+def _entry(raw: str, value: Any, blank: bool) -> Entry:
     fields = {str(name).lower(): field for name, field in value.items()} if isinstance(value, dict) else {}
     thumbprint = fields.get("thumbprint")
-    if not isinstance(thumbprint, str) or not thumbprint.strip():
+    if thumbprint is None and blank and isinstance(value, dict):
+        thumbprint = ""
+    if not isinstance(thumbprint, str) or not (thumbprint.strip() or blank):
         raise ValueError(f"an entry has no thumbprint: {raw[:120]}")
     address, subscription, squid = fields.get("address"), fields.get("subscriptionid"), fields.get("squid")
     if not subscription and squid:

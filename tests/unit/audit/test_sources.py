@@ -24,6 +24,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts imp
     AuditFacts,
     PolicySeen,
 )
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import usual_endpoint
 from ansible_collections.octofleet.octopus.plugins.module_utils._certificate import Identity, make_server_certificate
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import probe
@@ -216,9 +217,9 @@ def test_version_of_the_collection_is_that_of_its_manifest() -> None:
 # -- the database
 
 
-def test_without_a_client_the_database_is_not_read_and_says_why() -> None:
+def test_without_a_client_the_database_is_not_asked_and_says_why() -> None:
     facts = Collector(Question(ALL, ["web-01"], ["server"]), HOSTS, Wire(), why_not="no api_key was given").facts()
-    assert facts.reading_of(DATABASE).state == NOT_READ
+    assert facts.reading_of(DATABASE).state == NOT_ASKED
     assert facts.reading_of(DATABASE).reason == "no api_key was given"
     assert facts.sights[WEB].presented == OWN  # which the reading knows
 
@@ -521,3 +522,9 @@ def test_bounded_sleep_says_how_long_it_has_waited() -> None:
         sleep(6.0)
     assert clock.slept == [6.0]
     assert "for 6 s in all" in caught.value.message
+
+
+def test_where_only_the_wire_is_asked_for_the_vendors_port_of_each_host_is_looked_at() -> None:
+    facts = Collector(Question(frozenset((WIRE,)), ["web-01"], ["server"]), HOSTS, Wire()).facts()
+    assert list(facts.sights) == [usual_endpoint(facts.hosts[0])]
+    assert facts.sights[usual_endpoint(facts.hosts[0])].presented == OWN

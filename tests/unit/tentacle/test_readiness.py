@@ -75,6 +75,11 @@ def other_machine(world: World) -> None:
     world.host.files["/etc/machine-id"] = b"f" * 32
 
 
+def blank(world: World) -> None:
+    """As somebody's script may have left it; the log of the process does not name it."""
+    world.tentacles["T1"].write(document(f"[{entry_json(OLD)},{entry_json('')}]", Octopus_Home="/srv/T1"))
+
+
 def stopped(world: World) -> None:
     world.tentacles["T1"].stop()
 
@@ -119,6 +124,7 @@ def somebody_elses(world: World) -> None:
     [
         (without("Tentacle_Certificate"), ["IDENTITY_AT_RISK"]),
         (without("Tentacle_CertificateThumbprint"), ["IDENTITY_AT_RISK"]),
+        (blank, ["BLANK_PIN"]),
         (other_machine, ["MACHINE_ID_CHANGED"]),
         (stopped, ["SERVICE_STOPPED"]),
         (gone, ["EXECUTABLE_MISSING"]),
@@ -136,6 +142,14 @@ def test_reasons(world: World, break_it: Callable[[World], None], expected: list
     assert codes(world) == []
     break_it(world)
     assert codes(world) == expected
+
+
+def test_an_entry_without_a_thumbprint_is_shown_and_nothing_to_restart_for(world: World) -> None:
+    world.add("T1", OLD)
+    blank(world)
+    (row,) = world.read()
+    assert [(entry["thumbprint"], entry["canonical"]) for entry in row["trust"]] == [(OLD, OLD), ("", None)]
+    assert (row["ok"], row["restart_pending"]) == (True, "no")
 
 
 def test_what_another_address_holds_is_no_conflict(world: World) -> None:

@@ -399,3 +399,12 @@ def test_options_become_a_task() -> None:
 def test_options_that_mean_nothing(change: dict[str, Any], says: str) -> None:
     with pytest.raises(OctoError, match=says):
         visit.trust_task({**PARAMS, **change}, check=False)
+
+
+@pytest.mark.parametrize(("restart", "code"), [(True, "BLANK_PIN"), (False, "TRUST_UNREADABLE")], ids=["restart", "no restart"])
+def test_beside_an_entry_without_a_thumbprint_nothing_is_written(world: World, tentacle: Tentacle, restart: bool, code: str) -> None:
+    """What the vendor's programs make of it at their next start is not known, so neither a write nor a restart is ordered."""
+    tentacle.write(document(f"[{entry_json(OLD)},{entry_json('')}]", Octopus_Home="/srv/T1"))
+    before = world.host.files[tentacle.path]
+    refused(visited(world, PRESENT, restart=restart), world, code)
+    assert world.host.files[tentacle.path] == before
