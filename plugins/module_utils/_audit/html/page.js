@@ -78,13 +78,13 @@
   function sentence(text) {
     return text.split(/(`[^`]+`|\b[0-9A-F]{40}\b)/).map((part, place) => {
       if (place % 2 === 0) return part;
-      return part[0] === "`" ? el("code", null, part.slice(1, -1)) : thumb(part);
+      return part[0] === "`" ? el("code", null, words(part.slice(1, -1))) : thumb(part);
     });
   }
   // What is run stands in backticks and has more than one word; a remedy that is done by hand is copied whole.
   const toRun = (remedy) => [...remedy.matchAll(/`([^`]+ [^`]+)`/g)].map((found) => found[1]).join("\n") || remedy.replaceAll("`", "");
   // A name with a hyphen is not broken at it.
-  const words = (text) => text.split(" ").flatMap((word) => [el("span", { class: "word" }, word), " "]);
+  const words = (text) => text.split(" ").flatMap((word, place) => [place ? " " : "", el("span", { class: "word" }, word)]);
 
   let silence = 0;
   function say(text) {
@@ -214,14 +214,18 @@
   const dirty = new Set();
   const limits = new Map();
   function apply(change) {
+    const filters = Object.keys(change).some((key) => key !== "open" && key !== "certificate" && key !== "view");
     Object.assign(state, change);
-    shown = select(state);
-    for (const view of Object.keys(VIEWS)) dirty.add(view);
-    limits.clear();
     if (location.hash !== toHash() && (location.hash || toHash() !== "#")) history.replaceState(null, "", toHash());
+    if (filters) {
+      shown = select(state);
+      for (const view of Object.keys(VIEWS)) dirty.add(view);
+      limits.clear();
+    }
     drawBar();
     drawView();
     drawDrawer();
+    for (const [place, row] of grid.drawn) row.classList.toggle("open", grid.list[place].tentacle.id === state.open);
   }
   function toggle(facet, value) {
     const next = new Set(state[facet]);
@@ -447,7 +451,7 @@
   function findingRow(item, inDrawer) {
     const { finding } = item;
     const name = item.about.length && finding.subjects.length === 1 && !inDrawer
-      ? el("button", { type: "button", class: "subject", "data-open": item.about[0].tentacle.id, onclick: () => apply({ open: item.about[0].tentacle.id, certificate: "" }) }, finding.subject)
+      ? el("button", { type: "button", class: "subject", "data-open": item.about[0].tentacle.id, onclick: () => openDrawer({ open: item.about[0].tentacle.id, certificate: "" }) }, finding.subject)
       : el("p", { class: "subject" }, inDrawer ? docs(finding.page, el("span", { class: "code" }, finding.code)) : finding.subject);
     const marks = el("div", { class: "marks" }, inDrawer && badge(finding.severity), finding.status && el("span", { class: `tag ${finding.status}` }, finding.status),
       finding.accepted && el("span", { class: "tag", title: finding.accepted.reason }, `accepted until ${finding.accepted.until}`));
@@ -478,7 +482,10 @@
   function walkFindings(event) {
     const here = event.target.closest(".finding");
     if (!here) return;
-    if (event.key === "Enter" && event.target === here) here.querySelector("button.subject")?.click();
+    if (event.key === "Enter" && event.target === here) {
+      event.preventDefault(); // or it would press the button that gets the focus now
+      here.querySelector("button.subject")?.click();
+    }
     const stops = [...byId("panel-findings").querySelectorAll(".finding")];
     const to = { ArrowDown: stops.indexOf(here) + 1, ArrowUp: stops.indexOf(here) - 1, Home: 0, End: stops.length - 1 }[event.key];
     if (to === undefined || !stops[to]) return;
@@ -501,6 +508,7 @@
     grid.drawn.clear();
     grid.at = { row: Math.min(grid.at.row, grid.list.length - 1), column: Math.min(grid.at.column, LEAD.length + columns.length - 1) };
     if (!grid.list.length) return byId("panel-matrix").replaceChildren(rows.length ? nothing("No Tentacle passes these filters.", "Take a filter away, or clear all of them.") : nothing("No Tentacles.", "The audit was given none, and found none."));
+    if (printing) return byId("panel-matrix").replaceChildren(legend(), paperMatrix());
     grid.above = el("tr", { class: "spacer", "aria-hidden": "true" }, el("td"));
     grid.below = el("tr", { class: "spacer", "aria-hidden": "true" }, el("td"));
     grid.body = el("tbody", null, grid.above, grid.below);
@@ -508,7 +516,7 @@
       onclick: clickCell, onkeydown: walkGrid, onfocusin: tellCell, onmouseover: tellCell }, el("thead", null, headRow()), grid.body);
     grid.scroller = el("div", { class: "scroller", tabindex: "-1" }, table);
     grid.detail = el("div", { class: "detail" }, "Point at a cell, or walk there with the arrow keys, to see what each source said. Enter opens the Tentacle.");
-    grid.scroller.addEventListener("scroll", () => requestAnimationFrame(drawWindow), { passive: true });
+    grid.scroller.addEventListener("scroll", () => requestAnimationFrame(() => drawWindow()), { passive: true });
     byId("panel-matrix").replaceChildren(legend(), el("div", { class: "matrix card" }, grid.scroller, grid.detail));
     drawWindow();
     return undefined;
@@ -551,18 +559,33 @@
       cell(1, { class: `worst ${tentacle.severity}` }, told), cell(2, { class: "small" }, tentacle.style), cell(3, { "aria-label": spoken }, el("span", { class: "reads", "aria-hidden": "true" }, reads)), cell(4, { class: `small id-${tentacle.identity}` }, IDENTITY[tentacle.identity]),
       columns.map((column, at) => cell(at + LEAD.length, null, cellOf(tentacle, column, true))));
   }
+  // Thousands of rows on paper: one text a cell, and nothing in a heading that chromium would not repeat on each page.
+  function paperMatrix() {
+    const head = el("tr", null, LEAD.map((title) => el("th", { scope: "col" }, title === "Read" ? "Not read" : title)), columns.map((column) => el("th", { scope: "col" }, words(column.label), el("br"), brief(column.thumbprint), column.retired && " retired")));
+    const line = ({ tentacle, found }) => {
+      const open = found.filter((item) => !item.finding.accepted);
+      const unread = Object.keys(SOURCE).filter((name) => tentacle.sources[name].state !== "read");
+      return el("tr", null, el("th", { scope: "row" }, tentacle.id), el("td", { class: tentacle.severity }, `${SEVERITY[tentacle.severity].sign} ${open.length ? open[0].finding.code : SEVERITY[tentacle.severity].word}${open.length > 1 ? ` +${open.length - 1}` : ""}`),
+        el("td", null, tentacle.style), el("td", null, unread.length === 4 ? "all" : unread.join(", ")), el("td", null, IDENTITY[tentacle.identity]),
+        columns.map((column) => {
+          const cell = cellOf(tentacle, column);
+          return el("td", { class: `on-paper ${cell.state}${isAlarm(column, cell) ? " alarm" : ""}` }, `${CELL[cell.state].sign} ${CELL[cell.state].word}`);
+        }));
+    };
+    return el("table", { class: "paper" }, el("thead", null, head), el("tbody", null, grid.list.map(line)));
+  }
   const UNREAD = { state: "not_read", wire: "not_read", disk: "not_read", process: "not_read" };
   function cellOf(tentacle, column, box) {
     const cell = tentacle.cells[column.thumbprint] || UNREAD;
     return box ? cellBox(cell.state, isAlarm(column, cell)) : cell;
   }
   const sourceWords = (how, reason) => ({ read: "read", not_read: "not read", not_asked: "not asked for" })[how] + (reason ? `: ${reason}` : "");
-  function drawWindow(around) {
+  function drawWindow() {
     if (!grid.scroller.isConnected) return;
     const room = Math.ceil(grid.scroller.clientHeight / grid.height) || 20;
-    const top = around === undefined ? Math.floor(grid.scroller.scrollTop / grid.height) : around - (room >> 1);
-    const from = printing ? 0 : Math.max(0, Math.min(top - 8, grid.list.length - room));
-    const to = printing ? grid.list.length : Math.min(grid.list.length, top + room + 8);
+    const top = Math.floor(grid.scroller.scrollTop / grid.height);
+    const from = Math.max(0, Math.min(top - 8, grid.list.length - room));
+    const to = Math.min(grid.list.length, top + room + 8);
     for (const [place, row] of grid.drawn) {
       if (place >= from && place < to) continue;
       row.remove();
@@ -687,10 +710,9 @@
     apply(change);
   }
   function closeDrawer() {
-    const back = [opener, document.querySelector(`[data-open="${CSS.escape(state.open)}"]`)].find((node) => node && node.isConnected);
     apply({ open: "", certificate: "" });
     if (state.view === "matrix" && grid.list.length) focusCell(grid.at.row, grid.at.column);
-    else (back && back.isConnected ? back : document.querySelector('.finding[tabindex="0"]') || byId("results")).focus();
+    else (opener?.isConnected ? opener : document.querySelector('.finding[tabindex="0"]') || byId("results")).focus();
     opener = null;
   }
   function drawDrawer() {
@@ -702,7 +724,7 @@
     if (box.hidden) return box.replaceChildren();
     box.replaceChildren(...(row ? aboutTentacle(row) : aboutCertificate(column)));
     box.scrollTop = 0;
-    if (was) box.querySelector(".close").focus();
+    if (was) box.querySelector(".close").focus({ preventScroll: true });
     return undefined;
   }
   const drawerHead = (title, ...marks) => [el("div", { class: "drawer-head" }, el("h2", { id: "drawer-title" }, title), el("button", { type: "button", class: "ghost close", "aria-label": "Close the details", onclick: closeDrawer }, "Close")), el("p", { class: "drawer-marks" }, ...marks)];
