@@ -17,7 +17,7 @@ import selectors
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import Callable, Deque, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Deque, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._certificate import random_identity
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
@@ -128,7 +128,8 @@ def _run(visits: Sequence["_Visit"], callers: Sequence[Caller], limits: Limits, 
     wanted = limits.threads or min(os.cpu_count() or 1, 4, len(visits) // _ENOUGH_FOR_A_THREAD)
     threads = max(1, min(wanted, len(visits)))
     share = max(1, min(limits.in_flight, _files_left()) // threads)
-    loops = [_Loop(visits[number::threads], callers, limits, share, clock, engine) for number in range(threads)]
+    waiting = deque(visits)  # of all threads: dealt out beforehand, the dead ones could be one thread's, more than it has in flight
+    loops = [_Loop(waiting, callers, limits, share, clock, engine) for _thread in range(threads)]
     if threads == 1:
         loops[0].run()
         return
@@ -208,12 +209,12 @@ def _unresolved(endpoint: Endpoint, reason: str) -> Answer:
 
 
 class _Loop:
-    """A selector loop over its share of the visits."""
+    """A selector loop over the visits that it takes from the queue of all loops."""
 
     def __init__(
-        self, visits: Iterable[_Visit], callers: Sequence[Caller], limits: Limits, in_flight: int, clock: Callable[[], float], engine: Engine
+        self, waiting: Deque[_Visit], callers: Sequence[Caller], limits: Limits, in_flight: int, clock: Callable[[], float], engine: Engine
     ) -> None:
-        self._waiting = deque(visits)
+        self._waiting = waiting
         self._callers = callers
         self._limits = limits
         self._in_flight = in_flight
@@ -228,15 +229,23 @@ class _Loop:
         self._contexts = {caller.name: self._engine.context(caller.identity) for caller in self._callers}
         with selectors.DefaultSelector() as self._selector:
             try:
-                while self._waiting or self._open:
-                    while self._waiting and len(self._open) < self._in_flight:
-                        self._go_on(self._waiting.popleft())
+                while self._fill():
                     for key, _events in self._selector.select(self._patience()):
                         self._move(key.data)
                     self._expire()
             finally:
                 for call in list(self._open):
                     call.close()
+
+    def _fill(self) -> bool:
+        """Take visits up to what may be in flight. False: none is left, and no call is open that one could wait for."""
+        while len(self._open) < self._in_flight:
+            try:
+                visit = self._waiting.popleft()
+            except IndexError:  # the last one may just have gone to another loop
+                break
+            self._go_on(visit)
+        return bool(self._open)
 
     def _go_on(self, visit: _Visit) -> None:
         """The next call of a visit, if there is one."""

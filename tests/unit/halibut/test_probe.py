@@ -221,6 +221,29 @@ def test_rows_are_in_the_asked_order_over_several_threads(opened: Opened, people
     assert {sight.verdict for sight in sights} == {"accepted"}
 
 
+def test_slow_ones_at_regular_places_hold_up_no_thread(opened: Opened, people: People) -> None:
+    together = threading.Barrier(3)  # each holds on until three do, which is more than one thread has in flight
+
+    def holding(port: doubles.Port, connection: socket.socket, meeting: doubles.Meeting) -> None:
+        together.wait(20.0)
+        doubles.tentacle(port, connection, meeting)
+
+    ports = [opened(*(() if number % 2 else (holding,)), trusted={people.new.thumbprint}) for number in range(6)]
+    limits = probe.Limits(in_flight=4, threads=2, reply=15.0)
+    sights = probe.sweep([parse(port.address) for port in ports], [probe.presenting("new", people.new)], limits)
+    assert [sight.verdict for sight in sights] == ["accepted"] * 6
+
+
+def test_connections_that_fail_on_the_spot_are_not_waited_for() -> None:
+    seen: list[probe.Sight] = []
+    nowhere = [parse(f"255.255.255.255:{port}") for port in range(1, 5)]  # a broadcast address: the kernel refuses before it sends
+    sweep = threading.Thread(target=lambda: seen.extend(probe.sweep(nowhere, limits=SHORT)), daemon=True)
+    sweep.start()
+    sweep.join(10.0)
+    assert len(seen) == 4
+    assert {sight.verdict for sight in seen} <= {"unexpected", "unreachable"}, "which of them depends on whether the machine has a network"
+
+
 def test_in_flight_is_held(opened: Opened, people: People) -> None:
     lock, now, most = threading.Lock(), [0], [0]
 
