@@ -66,7 +66,8 @@ class PlantedFleet:
 def planted(size: int | None = 300, seeds: Collection[str] | None = None, **settings: Any) -> Iterator[PlantedFleet]:
     """``size`` Tentacles in all (None: no more than the plants need), with what these seeds plant (None: every finding, lab.planting.seeds).
 
-    The seeds of lab.planting.lies and lab.planting.troubles are sown by name only. ``settings``: further ones of the FleetSpec.
+    The seeds of lab.planting.lies and lab.planting.troubles are sown by name only. ``settings``: further ones of the FleetSpec;
+    a large fleet is best kept in memory (``root=`` below /dev/shm, or TMPDIR): its thousands of files take a disk a minute to go.
     """
     gardens: list[Garden] = []
 
