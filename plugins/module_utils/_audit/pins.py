@@ -127,12 +127,14 @@ def _in_process(estate: Estate, subject: Subject, certificate: str, nodes: Seque
     if subject.edge.style != POLLING:
         return YES
     polls = [poll for poll in process.polls if subject.edge.subscription in (None, poll.subscription)]
-    if not any(poll.pin == certificate for poll in polls):
-        return YES  # of an entry that is on disk no more, so its place is not told
+    pinned = any(poll.pin == certificate for poll in polls)
     for node in nodes:
         places = {estate.place(place) for place in node.places}
         there = [poll for poll in polls if estate.place(poll.place) in places]
-        if there and not any(_took(poll, certificate) for poll in there):
+        if any(_took(poll, certificate) for poll in there):
+            continue
+        # With neither, the process has it of an entry that is on disk no more, and whose place is not told.
+        if there and (pinned or any(poll.pin is None for poll in there)):
             return NO
     return YES
 

@@ -173,7 +173,8 @@ def _entries(garden: Garden) -> None:
     both.trust.append(_OURS)
     garden.tell(both, near="DUPLICATE_ENTRY", why="our pin stands there as a polling and as a listening one: two places")
     blank = replace(_OURS, spelling=lambda _thumbprint: "")
-    garden.tell(garden.host("pin-blank", trust=[_OURS, blank]), "BLANK_PIN", near="GHOST_PIN NON_CANONICAL", why="an entry has no thumbprint")
+    why = "an entry has no thumbprint, and whether a rotation writes beside it is its own decision"
+    garden.tell(garden.host("pin-blank", trust=[_OURS, blank]), "BLANK_PIN", near="GHOST_PIN NON_CANONICAL", arguable="NOT_SWITCHABLE", why=why)
     garden.tell(garden.host("pin-upper"), near="BLANK_PIN NON_CANONICAL DUPLICATE_ENTRY", why="one pin in upper case, as the vendor writes it")
 
 
@@ -204,8 +205,8 @@ def _web_sockets(garden: Garden) -> None:
     only.trust = [
         replace(each, address=f"wss://{node.address}:443/OctopusComms", thumbprint=web) for each, node in zip(only.trust, nodes, strict=True)
     ]
-    why = "it is reached through WebSockets only, and pins the web certificate"
-    garden.tell(only, "WSS_PIN NOT_SWITCHABLE", near="GHOST_PIN MISSING_NODE LOCKED_OUT", why=why, pins=(web,))
+    why = "it is reached through WebSockets only, and pins the web certificate, which no rotation of the Server certificate has to expand"
+    garden.tell(only, "WSS_PIN", near="GHOST_PIN MISSING_NODE LOCKED_OUT", arguable="NOT_SWITCHABLE", why=why, pins=(web,))
 
 
 # -- what is pending

@@ -176,6 +176,14 @@ CASES = [
         needs="disk",
     ),
     case(
+        "lower case wherever it polls",
+        _trust("poll-1", *(replace(polling_entry(node, "sub-poll-1"), spelled=OURS.lower()) for node in NODES)),
+        ("LOCKED_OUT", POLL),
+        ("NON_CANONICAL", POLL),
+        ("LOCKED_OUT_AFTER_RESTART", POLL),
+        needs="wire+process",
+    ),
+    case(
         "a character that nobody sees",
         _trust("web-1", entry(), replace(entry(), spelled="\u200e" + THEIRS, canonical=None)),
         ("NON_CANONICAL", WEB),
