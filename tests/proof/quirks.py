@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 _VENDOR = "tests/unit/tentacle/test_vendor_hazards.py::test_"
 _AGENT = "tests/unit/tentacle/test_agent_hazards.py::test_"
@@ -85,22 +84,5 @@ NOTICED: Mapping[str, str] = {
     "server_disabled_unchecked": _REST + "a_machine_that_was_disabled_meanwhile_was_not_checked",
     "polling_back_off": _POLLING + "the_gap_that_a_person_is_told_is_that_of_the_slowest_tentacle[45.0]",
     "mismatch_leaves_socket_open": _POLLING + "a_tentacle_that_refuses_and_leaves_its_connection_open_is_let_go",
-}
-
-
-class Unseen(NamedTuple):
-    """A quirk that no code of the product can meet, and the test of the stand-in that fails without it."""
-
-    reason: str
-    test: str
-
-
-_OUTGOING = "tests/unit/lab/test_wire_outgoing.py::test_"
-
-# To be moved up as soon as the product meets it.
-UNSEEN: Mapping[str, Unseen] = {
-    "five_tries_before_tls": Unseen(
-        "It is the number of error lines about a port that closes at once, which nothing of the product reads or tells.",
-        _OUTGOING + "a_port_that_accepts_and_closes_gets_five_tries_a_round",
-    ),
+    "five_tries_before_tls": "tests/unit/tentacle/test_polling_lab.py::test_a_port_that_closes_at_once_is_no_server_that_was_refused",
 }

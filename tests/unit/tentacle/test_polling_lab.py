@@ -7,13 +7,16 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from ansible_collections.octofleet.octopus.plugins.module_utils._host import SYSTEM_CLOCK, PosixHost
-from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import instance, tls, trust, visit
+from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import instance, log, tls, trust, visit
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.agent import Installation
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle.service import Hands
 from lab.fleet.builder import Fleet
@@ -109,7 +112,7 @@ class Target:
 
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[Fleet]:
-    with Fleet(FleetSpec(tentacles=0, polling=6, time_scale=SCALE)) as fleet:
+    with Fleet(FleetSpec(tentacles=0, polling=7, time_scale=SCALE)) as fleet:
         fleet.unit("node-1").stop()
         yield fleet
 
@@ -210,3 +213,49 @@ def test_a_shadow_is_not_the_server(estate: Estate) -> None:
     ]
     until(lambda: target.seen(address) == {"new": ["started", "identified"]}, SOON, what="the shadow")
     assert target.seen() == {"old": ["started", "identified"], "new": ["started", "armed"]}
+
+
+@contextmanager
+def closing_at_once(address: str, port: int) -> Iterator[None]:
+    """Something at the Server's address that accepts and hangs up; the ClientHello is read first, so that the end is a FIN and not a reset."""
+    server = socket.create_server((address, port))
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _caller = server.accept()
+                connection.recv(65536)
+                connection.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        thread.join(SOON)
+
+
+def test_a_port_that_closes_at_once_is_no_server_that_was_refused(estate: Estate) -> None:
+    """Five failures, and a pause before the next five (measured-wire.md g): what the log is full of is no evidence, and hides none."""
+    target = Target(estate, "poll-07")
+    estate.end()
+    folder = str(target.log.parent)
+
+    def told() -> list[str]:
+        found = log.story(target.hands.host, folder, target.row()["service"]["pid"])
+        return list(found.beginning) if found else []
+
+    def pauses() -> list[int]:
+        return [number for number, message in enumerate(told()) if "Retrying in" in message]
+
+    with closing_at_once(estate.node.address, estate.node.comms_port):
+        target.unit.restart()
+        until(lambda: len(pauses()) > 1, SOON, what="two rounds of tries")
+        first, second = pauses()[:2]
+        failures = [number for number, message in enumerate(told()) if message.endswith("  Unexpected exception executing transaction.")]
+        assert [sum(1 for one in failures if one < first), sum(1 for one in failures if first < one < second)] == [5, 5]
+        assert target.seen() == {"old": ["started"]}
+    estate.presents(estate.old)
+    until(lambda: target.seen() == {"old": ["started", "identified"]}, SOON, what="the Server itself")
