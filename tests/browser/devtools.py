@@ -127,8 +127,9 @@ class Browser:
         self.send("Browser.grantPermissions", permissions=list(permissions))
         self._session = session
 
-    def screenshot(self) -> bytes:
-        return base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"])
+    def screenshot(self, kind: str = "png") -> bytes:
+        quality = {} if kind == "png" else {"quality": 86}
+        return base64.b64decode(self.send("Page.captureScreenshot", format=kind, **quality)["data"])
 
     def pdf(self) -> bytes:
         return base64.b64decode(self.send("Page.printToPDF", preferCSSPageSize=True, printBackground=True, generateTaggedPDF=False)["data"])

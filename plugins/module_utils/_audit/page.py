@@ -24,7 +24,7 @@ from typing import Any, Callable, Dict, List, Mapping, Tuple
 FOLDER = "html"
 PARTS = ("page.html", "page.css", "page.js")
 # Where a finding's `page` is read by people.
-DOCUMENTATION = "https://github.com/octofleet/octopus/blob/main/docs/{page}.md"
+DOCUMENTATION = "https://github.com/octofleet/octopus/blob/main/docs/docsite/rst/{page}.rst"
 
 _HOLE = re.compile(r"@@([a-z]+)@@")
 

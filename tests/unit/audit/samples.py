@@ -500,7 +500,7 @@ def _finding(code: str, row: Mapping[str, Any], columns: list[dict[str, Any]], c
 def _judge(rows: list[dict[str, Any]], found: list[dict[str, Any]]) -> None:
     worst: dict[str, str] = {}
     for one in reversed(found):  # the worst is the first in the list, and so the last that is written here
-        if not one["accepted"]:
+        if not one["accepted"] and one["kind"] != "fleet":
             worst.update(dict.fromkeys(one["subjects"], one["severity"]))
     for row in rows:
         row["severity"] = worst.get(row["id"], row["severity"])

@@ -13,10 +13,12 @@ import json
 import pkgutil
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit import page
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.codes import CODES
 from unit.audit.samples import document
 
 PACKAGE = "ansible_collections.octofleet.octopus.plugins.module_utils._audit"
@@ -127,9 +129,16 @@ def test_without_scripts_the_numbers_are_told() -> None:
     assert f"not judged {audit['counts']['not_judged']}" in page.render(audit, parts())
 
 
+def test_findings_link_to_pages_that_are_there() -> None:
+    published = page.DOCUMENTATION.split("/blob/main/", 1)[1]
+    root = Path(__file__).parents[3]
+    assert [code for code in CODES if not (root / published.format(page=f"codes/{code}")).is_file()] == []
+
+
 def test_ansible_finds_the_module_and_its_parts() -> None:
     """A folder of the module's name would be taken for it (Ansible's collection loader)."""
     folder = page.FOLDER
     assert folder != page.__name__.rsplit(".", 1)[1]
     assert set(parts()) == set(page.PARTS)
     assert all("SPDX-License-Identifier" in text for text in parts().values())
+    assert all(text.isascii() for text in parts().values())  # or a report's encoding could change what the policy has the hash of

@@ -117,7 +117,8 @@
   const codes = Object.keys(audit.codes).sort((a, b) => RANK.indexOf(audit.codes[a].severity) - RANK.indexOf(audit.codes[b].severity));
   const codeRank = new Map(codes.map((code, place) => [code, place]));
   const columns = audit.certificates;
-  const rows = audit.tentacles.map((tentacle) => ({ tentacle, found: [], own: haystack(tentacle), pins: pinned(tentacle) }));
+  // `found` is all that is said of it; `marks` leaves out what is so by default everywhere, which is said once of the fleet and marks no row.
+  const rows = audit.tentacles.map((tentacle) => ({ tentacle, found: [], marks: [], own: haystack(tentacle), pins: pinned(tentacle) }));
   const rowOf = new Map(rows.map((row) => [row.tentacle.id, row]));
   const onHost = new Map();
   for (const row of rows) onHost.get(row.tentacle.host)?.push(row) ?? onHost.set(row.tentacle.host, [row]);
@@ -134,7 +135,10 @@
     return item;
   });
   findings.sort((a, b) => a.order - b.order || natural(a.finding.subject, b.finding.subject));
-  for (const row of rows) row.found.sort((a, b) => a.order - b.order);
+  for (const row of rows) {
+    row.found.sort((a, b) => a.order - b.order);
+    row.marks = row.found.filter((item) => item.finding.kind !== "fleet" && !item.finding.accepted);
+  }
 
   function haystack(tentacle) {
     const records = tentacle.records.flatMap((record) => [record.id, record.name, record.space, record.thumbprint, record.health]);
@@ -168,7 +172,7 @@
     const terms = filter.q.toLowerCase().split(/\s+/).filter(Boolean);
     const asksFinding = filter.code.size + filter.mark.size > 0;
     const isOne = (item) => fits(filter.code, FACETS.code.of(item)) && fits(filter.mark, item.marks);
-    const weighs = (item) => filter.severity.has(item.finding.severity) && (!item.finding.accepted || filter.mark.has("accepted"));
+    const weighs = (item) => filter.severity.has(item.finding.severity) && (asksFinding || item.finding.kind !== "fleet") && (!item.finding.accepted || filter.mark.has("accepted"));
     const judged = (row) => {
       if (!asksFinding && filter.severity.size === 0) return true;
       if (!asksFinding && (row.tentacle.severity === "fine" || row.tentacle.severity === "not_judged")) return filter.severity.has(row.tentacle.severity);
@@ -268,7 +272,7 @@
     const unjudged = codes.filter((code) => audit.codes[code].judged === 0);
     const parts = [];
     if (unasked.length) parts.push(`Not asked: ${unasked.join(", ")}.`);
-    if (audit.counts.not_judged) parts.push(`${several(audit.counts.not_judged, "Tentacle")} could not be judged at all.`);
+    if (audit.counts.not_judged) parts.push(`${several(audit.counts.not_judged, "Tentacle")} could not be judged.`);
     if (unjudged.length) parts.push(`${unjudged.length} of ${several(codes.length, "code")} could not be judged; the view Codes says why.`);
     return parts.join(" ");
   }
@@ -283,7 +287,7 @@
     byId("numbers").replaceChildren(
       tile("tentacles", "Tentacles", `on ${several(counts.hosts, "host")}`),
       tile("critical", "Critical", "cut off, or open"), tile("warning", "Warning", "drift, weak, fragile"), tile("info", "Info", "good to know"),
-      tile("accepted", "Accepted", "for a reason, for a time"), tile("fine", "Fine", "Tentacles, as far as read"), tile("not_judged", "Not judged", "nothing of them was read"),
+      tile("accepted", "Accepted", "for a reason, for a time"), tile("fine", "Fine", "Tentacles, as far as read"), tile("not_judged", "Not judged", "Tentacles, too little read"),
     );
   }
   function drawShare() {
@@ -503,7 +507,7 @@
     return el("span", { class: `cell ${name}${alarm ? " alarm" : ""}` }, sign(CELL[name].sign), el("span", null, CELL[name].word));
   }
   function drawMatrix() {
-    const rank = (row) => RANK.indexOf(row.tentacle.severity) * 100 + (row.found.length ? codeRank.get(row.found[0].finding.code) : 99);
+    const rank = (row) => RANK.indexOf(row.tentacle.severity) * 100 + (row.marks.length ? codeRank.get(row.marks[0].finding.code) ?? codes.length : 99);
     grid.list = state.sort === "worst" ? [...shown.rows].sort((a, b) => rank(a) - rank(b)) : shown.rows;
     grid.drawn.clear();
     grid.at = { row: Math.min(grid.at.row, grid.list.length - 1), column: Math.min(grid.at.column, LEAD.length + columns.length - 1) };
@@ -545,8 +549,7 @@
     return el("tr", { "aria-rowindex": 1 }, lead, rest);
   }
   function matrixRow(place) {
-    const { tentacle, found } = grid.list[place];
-    const open = found.filter((item) => !item.finding.accepted);
+    const { tentacle, marks: open } = grid.list[place];
     const cell = (column, props, ...inside) => el(column ? "td" : "th", { "data-row": place, "data-column": column, tabindex: "-1", ...props }, ...inside);
     const told = open.length ? [el("span", { class: "code" }, open[0].finding.code), open.length > 1 && ` +${open.length - 1}`] : SEVERITY[tentacle.severity].word;
     const reads = Object.entries(SOURCE).map(([name, { letter }]) => {
@@ -562,8 +565,7 @@
   // Thousands of rows on paper: one text a cell, and nothing in a heading that chromium would not repeat on each page.
   function paperMatrix() {
     const head = el("tr", null, LEAD.map((title) => el("th", { scope: "col" }, title === "Read" ? "Not read" : title)), columns.map((column) => el("th", { scope: "col" }, words(column.label), el("br"), brief(column.thumbprint), column.retired && " retired")));
-    const line = ({ tentacle, found }) => {
-      const open = found.filter((item) => !item.finding.accepted);
+    const line = ({ tentacle, marks: open }) => {
       const unread = Object.keys(SOURCE).filter((name) => tentacle.sources[name].state !== "read");
       return el("tr", null, el("th", { scope: "row" }, tentacle.id), el("td", { class: tentacle.severity }, `${SEVERITY[tentacle.severity].sign} ${open.length ? open[0].finding.code : SEVERITY[tentacle.severity].word}${open.length > 1 ? ` +${open.length - 1}` : ""}`),
         el("td", null, tentacle.style), el("td", null, unread.length === 4 ? "all" : unread.join(", ")), el("td", null, IDENTITY[tentacle.identity]),
@@ -663,7 +665,7 @@
     const here = event.target.closest("[data-row]");
     if (!here) return;
     const column = columns[here.dataset.column - LEAD.length];
-    const { tentacle, found } = grid.list[here.dataset.row] || {};
+    const { tentacle, marks } = grid.list[here.dataset.row] || {};
     const heading = (...text) => el("b", null, ...text);
     if (column && tentacle) {
       const cell = cellOf(tentacle, column);
@@ -672,7 +674,7 @@
       grid.detail.replaceChildren(heading(column.label), " ", thumb(column.thumbprint, true), `: pinned by ${several(column.pinned_by, "Tentacle")}; ${column.presented_by.length ? `presented by ${column.presented_by.join(", ")}` : "presented by nobody that was asked"}. C copies the thumbprint.`);
     } else if (tentacle) {
       const unread = Object.keys(SOURCE).filter((name) => tentacle.sources[name].state !== "read").map((name) => `${name} ${sourceWords(tentacle.sources[name].state, tentacle.sources[name].reason)}`);
-      grid.detail.replaceChildren(heading(tentacle.id), `: ${tentacle.style}${tentacle.endpoint ? ` at ${tentacle.endpoint}` : ""}; ${found.length ? [...new Set(found.map((item) => item.finding.code))].join(", ") : SEVERITY[tentacle.severity].word}${unread.length ? `; ${unread.join("; ")}` : ""}.`);
+      grid.detail.replaceChildren(heading(tentacle.id), `: ${tentacle.style}${tentacle.endpoint ? ` at ${tentacle.endpoint}` : ""}; ${marks.length ? [...new Set(marks.map((item) => item.finding.code))].join(", ") : SEVERITY[tentacle.severity].word}${unread.length ? `; ${unread.join("; ")}` : ""}.`);
     }
   }
 
