@@ -40,9 +40,9 @@ class Audit:
         return dict(found[0])
 
 
-def audit(garden: PlantedFleet, **variables: Any) -> Audit:
+def audit(garden: PlantedFleet, *arguments: str, env: Mapping[str, str] | None = None, **variables: Any) -> Audit:
     """With everything that makes an audit better; ``variables`` with None are taken away."""
-    folder = garden.fleet.root / "reports" / str(sum(1 for _each in garden.fleet.root.glob("reports/*")))
+    folder = garden.fleet.root / f"play-audit-{sum(1 for _each in garden.fleet.root.glob('play-audit-*'))}"
     given = {
         "octopus_known_servers": garden.known_servers,
         "octopus_retired_thumbprints": garden.retired,
@@ -53,7 +53,7 @@ def audit(garden: PlantedFleet, **variables: Any) -> Audit:
         **variables,
     }
     asked = {name: value for name, value in given.items() if value is not None}
-    play = plays.start(garden.fleet, AUDIT, variables=asked, env={"ANSIBLE_FORKS": FORKS}).finish(LONGEST)
+    play = plays.start(garden.fleet, AUDIT, *arguments, variables=asked, env={"ANSIBLE_FORKS": FORKS, **(env or {})}).finish(LONGEST)
     report = folder / "octopus-audit.json"
     assert report.exists(), play.text
     return Audit(play, json.loads(report.read_text(encoding="utf-8")), folder)

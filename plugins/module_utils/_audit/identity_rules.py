@@ -144,7 +144,7 @@ def _weak_cert(estate: Estate, subject: Subject) -> Iterator[Verdict]:
 
 def _sources_disagree(estate: Estate, subject: Subject) -> Iterator[Verdict]:
     read = sum(subject.has(source) for source in audit.SOURCES)
-    if read < 2:
+    if read < 2 and not _answers_in_its_place(subject):
         yield Unjudged("it takes two sources")
         return
     seen: List[str] = []
@@ -159,6 +159,9 @@ def _sources_disagree(estate: Estate, subject: Subject) -> Iterator[Verdict]:
             f"process: the configuration is newer ({process.modified_at or 'changed after its start'}) than the process {process.pid} "
             f"({process.started_at}); wire and log: the process works with just what it says, so the file was touched or a clock moved"
         )
+    stranger = _answers_in_its_place(subject)
+    if stranger:
+        seen.append(stranger)
     for certificate in sorted(estate.facts.server.presented) if subject.is_tentacle else ():
         words = pins.said(estate, subject, certificate)
         if pins.state(subject, words) == pins.DISAGREE:
@@ -174,6 +177,15 @@ RULES: Dict[str, SubjectRule] = {
     "WEAK_CERT": _weak_cert,
     "SOURCES_DISAGREE": _sources_disagree,
 }
+
+
+def _answers_in_its_place(subject: Subject) -> str:
+    """What behaves as no Tentacle does, and presents what neither the disk nor the Server's record has: something that ends TLS in between."""
+    shown = subject.sight.presented if subject.sight and not subject.sight.reading.ok else None
+    own = {*subject.recorded, *((subject.on_disk,) if subject.on_disk else ())}
+    if shown is None or not own or shown.upper() in own or subject.sight is None:
+        return ""
+    return f"wire: {subject.edge.endpoint} presents {shown.upper()} ({subject.sight.reason}); disk and database: {', '.join(sorted(own))}"
 
 
 def _is_pending(subject: Subject) -> bool:

@@ -370,6 +370,11 @@ def test_in_identity_mode_nobody_is_called_open_or_closed() -> None:
 LIES: list[tuple[str, Callable[[World], object], str]] = [
     ("wire: a proxy presents a certificate of its own", lambda of: of.sight("web-1", presented=GHOST), WEB),
     ("wire: a proxy refuses everybody", lambda of: of.says("web-1", ours="refused"), WEB),
+    (
+        "wire: a proxy that behaves as no Tentacle does",
+        lambda of: of.sight("web-1", presented=GHOST, verdicts={}, reason="closed politely without a word"),
+        WEB,
+    ),
     ("disk: another instance was read", lambda of: of.instance("web-1", thumbprint=GHOST, trust=(entry(THEIRS),), pins_in_process=None), WEB),
     ("process: touched without a change", lambda of: of.instance("web-1", newer_than_process=True), WEB),
     ("process: a clock moved", lambda of: of.instance("web-1", trust=(entry(), entry(THEIRS)), thumbprint=GHOST), WEB),
