@@ -19,7 +19,7 @@ from lab.fleet.spec import FleetSpec
 
 LINUX, LINUX_POLLING, WINDOWS, WINDOWS_POLLING, TWICE, FOREIGN = 30, 40, 40, 20, 10, 12
 POLLING = LINUX_POLLING + WINDOWS_POLLING
-FORKS = {"ANSIBLE_FORKS": "20"}
+FORKS = {"ANSIBLE_FORKS": "5"}  # more keep two cores no busier, and the witness from looking (design/performance.md 4.2)
 LONGEST = 1500.0  # seconds for one way, on two busy cores
 GAP = 12.0  # the vendor's longest back-off at the fleet's time scale
 
@@ -55,7 +55,7 @@ def test_a_hundred_and_twenty_tentacles_there_and_back() -> None:
         assert {tentacle.host: set(pins(fleet, tentacle.host)) for tentacle in fleet.tentacles} == {host: {old} for host in foreign}
         assert {tentacle.host: others(fleet, tentacle.host) for tentacle in fleet.tentacles} == foreign
         witness = fleet.stop_witness()
-    assert witness.ok, witness.failures
+    assert witness.ok, "\n".join(witness.failures)
     assert witness.refused_seconds == 0
     told = [line for line in there.text.splitlines() if line.startswith("Allowed")]
     assert len(told) < 42, "a person reads one line a wave, a switch, a node"
