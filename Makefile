@@ -34,6 +34,7 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready
 	@$(RUN) $(BIN)/python -m pytest -q -n 2 --maxschedchunk=1 -m "not estate and not proof" tests/e2e tests/model tests/unit
+	@$(RUN) $(BIN)/python -m pytest -q tests/browser
 
 bench: $(VENV)/.ready
 	@$(RUN) $(BIN)/python -m pytest -q tests/bench
