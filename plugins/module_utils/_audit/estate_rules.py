@@ -63,6 +63,13 @@ def _servers_disagree(estate: Estate) -> Iterator[Verdict]:
             yield _of_node(estate.facts.server, node, seen, {})
 
 
+def _shared_configuration(estate: Estate) -> Iterator[Verdict]:
+    for (host, configuration), group in estate.shared.items():
+        processes = " and ".join(f"{subject.name} as process {subject.process.pid if subject.process else 0}" for subject in group)
+        seen = f"disk: the index of {host} gives {configuration} to several instances; process: they run by themselves, {processes}."
+        yield Found(seen, {}, configuration, group)
+
+
 def _ambiguous(estate: Estate) -> Iterator[Verdict]:
     if not (estate.reads_hosts and audit.DATABASE in estate.facts.asked):
         yield Unjudged("it takes disk and database")
@@ -83,7 +90,7 @@ def _twin_cert(estate: Estate) -> Iterator[Verdict]:
         if subject.presented and subject.edge.endpoint:
             by_wire.setdefault(subject.presented, {}).setdefault(estate.place(subject.edge.endpoint), subject)
         if subject.on_disk:
-            by_disk.setdefault(subject.on_disk, {}).setdefault(subject.edge.label, subject)
+            by_disk.setdefault(subject.on_disk, {}).setdefault(f"{subject.edge.host} {subject.disk.configuration if subject.disk else ''}", subject)
         yield Fine() if subject.presented or subject.on_disk else Unjudged("its certificate was not seen")
     for certificate in sorted({*by_wire, *by_disk}):
         found: Dict[str, Subject] = {}
@@ -206,7 +213,7 @@ RULES: Dict[str, Tuple[EstateRule, ...]] = {
     "WEAK_CERT": (_weak_server_cert,),
     "UNREACHABLE": (_unreachable,),
     "DELETION_RISK": (_deletion_risk,),
-    "SOURCES_DISAGREE": (_servers_disagree,),
+    "SOURCES_DISAGREE": (_servers_disagree, _shared_configuration),
     "AMBIGUOUS_MATCH": (_ambiguous,),
 }
 

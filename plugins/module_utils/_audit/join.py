@@ -107,6 +107,10 @@ class Estate:
         self.visits: Dict[str, Visit] = {visit.host: visit for visit in facts.visits}
         self.roster = self._roster()
         self.subjects: Tuple[Subject, ...] = tuple(_unique(self._subjects()))
+        self.shared = self._shared()
+        self.confused_places = frozenset(
+            address.lower() for host in facts.hosts for address in host.addresses if host.name in {host_ for host_, _file in self.shared}
+        )
 
     @property
     def reads_hosts(self) -> bool:
@@ -135,6 +139,18 @@ class Estate:
         except ValueError:
             return text
         return address_of(self.facts.same_place.get(host, host), port)
+
+    def _shared(self) -> Dict[Tuple[str, str], Tuple[Subject, ...]]:
+        """By host and configuration, running processes of several instances that the index gives one file: for one at least it names the wrong one."""
+        groups: Dict[Tuple[str, str], Dict[int, Subject]] = {}
+        for subject in self.subjects:
+            if subject.disk and subject.process and not subject.edge.is_further:
+                groups.setdefault((subject.edge.host, subject.disk.configuration), {}).setdefault(subject.process.pid, subject)
+        return {file: tuple(group.values()) for file, group in groups.items() if len(group) > 1}
+
+    def is_confused(self, subject: Subject) -> bool:
+        """Whether what was read of its configuration may be another instance's."""
+        return bool(subject.disk) and (subject.edge.host, subject.disk.configuration if subject.disk else "") in self.shared
 
     # -- the subjects
 

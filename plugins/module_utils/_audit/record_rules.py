@@ -14,7 +14,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._audit import fa
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import Estate, Subject
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.trust_rules import belongs
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import Fine, Found, SubjectRule, Unjudged, Verdict, records_of, some
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import KUBERNETES, NO_TENTACLE, WEBSOCKET
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import KUBERNETES, NO_TENTACLE, WEBSOCKET, split_address
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import why_not_expandable
 
 _ILL = ("Unhealthy", "Unavailable")
@@ -57,6 +57,9 @@ def _orphan(estate: Estate, subject: Subject) -> Iterator[Verdict]:
     if subject.records:
         yield Fine()
         return
+    if estate.is_confused(subject):
+        yield Unjudged("the index gives its configuration to several instances")
+        return
     trusted = subject.disk.pins()
     if trusted & estate.ours:
         yield Found(f"{subject.name} trusts this Server and is in no record that the API key sees.", {}, "", (subject,))
@@ -77,6 +80,8 @@ def _unmanaged(estate: Estate, subject: Subject) -> Iterator[Verdict]:
         yield Unjudged("disk and process were not asked for" if not estate.reads_hosts else "the inventory has no hosts")
     elif subject.edge.host:
         yield Fine()
+    elif subject.edge.endpoint and split_address(subject.edge.endpoint)[0] in estate.confused_places:
+        yield Unjudged("the index of its host gives one configuration to several instances")
     elif any(blocker.name == subject.records[0].name for blocker in estate.ambiguous()):
         yield Unjudged("it fits several Tentacles")
     else:

@@ -367,6 +367,15 @@ def test_in_identity_mode_nobody_is_called_open_or_closed() -> None:
     assert document["counts"]["fine"] == 0
 
 
+def _one_file_for_two(of: World) -> None:
+    """web-1 has a second instance whose entry of the index names the first one's file; the Server has both on record."""
+    first = of.instances["web-1"]
+    second = replace(first, name="Second", pid=first.pid + 1, started_monotonic_us=first.started_monotonic_us + 1)
+    of.visits["web-1"] = Visit("web-1", "ok", (first, second))
+    of.records["second"] = replace(of.records["web-1"], id="Machines-2nd", name="second", address="web-1:10934", thumbprint=GHOST)
+    of.sights["web-1:10934"] = replace(of.sights["web-1:10933"], endpoint="web-1:10934", presented=GHOST)
+
+
 LIES: list[tuple[str, Callable[[World], object], str]] = [
     ("wire: a proxy presents a certificate of its own", lambda of: of.sight("web-1", presented=GHOST), WEB),
     ("wire: a proxy refuses everybody", lambda of: of.says("web-1", ours="refused"), WEB),
@@ -376,6 +385,7 @@ LIES: list[tuple[str, Callable[[World], object], str]] = [
         WEB,
     ),
     ("disk: another instance was read", lambda of: of.instance("web-1", thumbprint=GHOST, trust=(entry(THEIRS),), pins_in_process=None), WEB),
+    ("disk: the index gives one file to two instances", _one_file_for_two, "web-1/Second"),
     ("process: touched without a change", lambda of: of.instance("web-1", newer_than_process=True), WEB),
     ("process: a clock moved", lambda of: of.instance("web-1", trust=(entry(), entry(THEIRS)), thumbprint=GHOST), WEB),
     ("database: changed, and the nodes not restarted", lambda of: of.__setattr__("server", replace(of.server, database=GHOST)), "node-1"),
@@ -442,3 +452,9 @@ def test_what_is_so_everywhere_marks_no_row() -> None:
     document = audit(of.facts())
     assert [(row["code"], row["count"]) for row in document["findings"]] == [("KEY_EXPOSED", 4)]
     assert document["counts"]["fine"] == 4
+
+
+def test_a_file_that_two_instances_have_makes_no_clone_no_orphan_and_nobody_unmanaged() -> None:
+    of = world()
+    _one_file_for_two(of)
+    assert {code for code, _subject in found(of)} == {"SOURCES_DISAGREE", "AMBIGUOUS_MATCH"}
