@@ -159,6 +159,11 @@ def _sources_disagree(estate: Estate, subject: Subject) -> Iterator[Verdict]:
             f"process: the configuration is newer ({process.modified_at or 'changed after its start'}) than the process {process.pid} "
             f"({process.started_at}); wire and log: the process works with just what it says, so the file was touched or a clock moved"
         )
+    if process is not None and process.newer_than_process is False and process.restart_pending == "yes" and subject.disk is not None:
+        seen.append(
+            f"process: nothing was changed since process {process.pid} started ({process.started_at}); disk and log: the configuration has other pins "
+            "than the process named at its start, so a clock moved or a file was put back with its old time"
+        )
     stranger = _answers_in_its_place(subject)
     if stranger:
         seen.append(stranger)

@@ -387,6 +387,7 @@ LIES: list[tuple[str, Callable[[World], object], str]] = [
     ("disk: another instance was read", lambda of: of.instance("web-1", thumbprint=GHOST, trust=(entry(THEIRS),), pins_in_process=None), WEB),
     ("disk: the index gives one file to two instances", _one_file_for_two, "web-1/Second"),
     ("process: touched without a change", lambda of: of.instance("web-1", newer_than_process=True), WEB),
+    ("process: a change with its old time", lambda of: of.instance("web-1", restart_pending="yes"), WEB),
     ("process: a clock moved", lambda of: of.instance("web-1", trust=(entry(), entry(THEIRS)), thumbprint=GHOST), WEB),
     ("database: changed, and the nodes not restarted", lambda of: of.__setattr__("server", replace(of.server, database=GHOST)), "node-1"),
 ]
