@@ -21,6 +21,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._certificate imp
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import POLLING
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import ACCEPTED
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.names import some
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import OVERLAP
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import permit as permits
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import phase, plan, report, rules, words
@@ -149,11 +150,11 @@ class Gates:
         stop = self._halted(facts) or self._unprepared(facts)
         if stop:
             gate.allowed = False
-            gate.lines.append(f"Not visited: {words.some(self._frame.batch)}. {stop}")
+            gate.lines.append(f"Not visited: {some(self._frame.batch)}. {stop}")
             return gate
         wanted, left = self._to_visit(facts)
         if left:
-            gate.lines.append(f"Left behind: {words.some(left)}.")
+            gate.lines.append(f"Left behind: {some(left)}.")
         if not wanted:
             return gate
         self._cast_shadow(gate)
@@ -241,7 +242,7 @@ class Gates:
         stop = self._halted(facts)
         if stop:
             gate.allowed = False
-            gate.lines.append(f"Not visited: {words.some(self._frame.batch)}. {stop}")
+            gate.lines.append(f"Not visited: {some(self._frame.batch)}. {stop}")
             return gate
         named = tuple(edge.name for edge in facts.roster if edge.edge.host in self._frame.batch and not edge.edge.is_further)
         if self._survey.shadow:
@@ -350,9 +351,7 @@ class Gates:
                 gate.lines.append(f"Without a shadow: {error.message}")
                 listens = False
         if late and listens:
-            gate.lines.append(
-                f"Not received at {shadow.address}: {words.some([name for name, _at in late])}. No further Tentacle gets an entry for it."
-            )
+            gate.lines.append(f"Not received at {shadow.address}: {some([name for name, _at in late])}. No further Tentacle gets an entry for it.")
         gate.aims["shadow"] = {"address": shadow.address, "listens": listens and not late}
 
     def _let_polling_ones_subscribe(self) -> None:
@@ -489,7 +488,7 @@ class Gates:
 
     def _who_drains(self) -> list[str]:
         names = self._survey.draining
-        return [f"Still drained, and taking no new task: {words.some(names)}. Whoever drained it makes it active again."] if names else []
+        return [f"Still drained, and taking no new task: {some(names)}. Whoever drained it makes it active again."] if names else []
 
     def _went_wrong(self) -> list[str]:
         return [f"Went wrong on {host}: {said}" for host, said in self._survey.mishaps]

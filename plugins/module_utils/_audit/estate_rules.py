@@ -15,8 +15,9 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._audit import ve
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import Node, Server
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.identity_rules import is_weak, said_of
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import Estate, Subject
-from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import EstateRule, Fine, Found, Unjudged, Verdict, some
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import EstateRule, Fine, Found, Unjudged, Verdict
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import LISTENING
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.names import some
 
 
 def _old_key_in_use(estate: Estate) -> Iterator[Verdict]:

@@ -13,7 +13,7 @@ Records and instances are matched by subscription, by address and port, and by t
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Dict, FrozenSet, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Dict, FrozenSet, Iterator, List, Mapping, Optional, Set, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit import facts as audit
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import NOT_ASKED, NOT_READ, READ, AuditFacts, Reading, Sight
@@ -31,6 +31,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges imp
     place_of,
     split_address,
 )
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.names import some
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import Blocker, Roster, build_roster
 
 _VENDORS_PORT = 10933
@@ -259,7 +260,7 @@ class Estate:
         if edge.host:
             return Reading(NOT_READ, (visit.reason if visit else "") or "not visited")
         if edge.may_be_on:
-            return Reading(NOT_READ, f"on no host that was read; it may be on {_some(edge.may_be_on)}")
+            return Reading(NOT_READ, f"on no host that was read; it may be on {some(edge.may_be_on)}")
         return Reading(NOT_READ, "on no host of the inventory")
 
     def _database(self, edge: Edge) -> Reading:
@@ -267,7 +268,7 @@ class Estate:
         if not whole.ok or edge.records:
             return whole
         unseen = [space for space, _why in self.facts.unseen_spaces]
-        return Reading(NOT_READ, f"in no record of the spaces that were read; not read: {_some(unseen)}") if unseen else whole
+        return Reading(NOT_READ, f"in no record of the spaces that were read; not read: {some(unseen)}") if unseen else whole
 
 
 def _unique(subjects: Iterator[Subject]) -> List[Subject]:
@@ -278,8 +279,3 @@ def _unique(subjects: Iterator[Subject]) -> List[Subject]:
     for name in names:
         taken[name] = taken.get(name, 0) + 1
     return [replace(subject, name=f"{subject.name} ({subject.edge.identity})") if taken[subject.name] > 1 else subject for subject in found]
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -13,8 +13,9 @@ from typing import Dict, Iterator, List
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit import facts as audit
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import Estate, Subject
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.trust_rules import belongs
-from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import Fine, Found, SubjectRule, Unjudged, Verdict, records_of, some
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import Fine, Found, SubjectRule, Unjudged, Verdict, records_of
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import KUBERNETES, NO_TENTACLE, WEBSOCKET, split_address
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.names import some
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import why_not_expandable
 
 _ILL = ("Unhealthy", "Unavailable")

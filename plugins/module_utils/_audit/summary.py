@@ -13,6 +13,7 @@ from pathlib import PurePath
 from typing import Any, List, Mapping, Sequence
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.tabular import fails
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.names import some
 
 Document = Mapping[str, Any]
 _MOST_FINDINGS = 5
@@ -28,7 +29,7 @@ def lines(document: Document, unused: Sequence[Mapping[str, str]] = (), paths: S
         *_critical(document),
         *_others(document),
         *_not_judged(document),
-        *([f"Accepted, and not found: {_some([_label(one) for one in unused])}."] if unused else []),
+        *([f"Accepted, and not found: {some([_label(one) for one in unused], _MOST_NAMES)}."] if unused else []),
         *([f"Reports in {PurePath(paths[0]).parent}: {', '.join(PurePath(path).name for path in paths)}"] if paths else []),
     ]
 
@@ -38,7 +39,7 @@ def failure(document: Document, fail_on: str) -> str:
     failing = [one for one in document["findings"] if not one["accepted"] and fails(one["severity"], fail_on)]
     if not failing:
         return ""
-    named = _some([_label(one) for one in failing])
+    named = some([_label(one) for one in failing], _MOST_NAMES)
     return f"The audit found {_counted(len(failing), 'finding')} at or above fail_on={fail_on}: {named}."
 
 
@@ -88,16 +89,11 @@ def _others(document: Document) -> List[str]:
 
 def _not_judged(document: Document) -> List[str]:
     names = [code for code, row in document["codes"].items() if not row["judged"] and row["not_judged"]]
-    return [f"Not judged, for want of sources: {_some(names, 6)}."] if names else []
+    return [f"Not judged, for want of sources: {some(names, 6)}."] if names else []
 
 
 def _label(one: Document) -> str:
     return f"{one['code']} {one['subject']}"
-
-
-def _some(names: Sequence[str], most: int = _MOST_NAMES) -> str:
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _counted(number: int, noun: str) -> str:

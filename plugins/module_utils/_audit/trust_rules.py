@@ -13,8 +13,9 @@ from typing import Dict, Iterator, Optional, Sequence, Tuple
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit import facts as audit
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit import pins
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import Estate, Subject
-from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import Fine, Found, SubjectRule, Unjudged, Verdict, some
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import Fine, Found, SubjectRule, Unjudged, Verdict
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import LISTENING, POLLING, WEBSOCKET, TrustEntry
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.names import some
 
 
 def _locked_out(estate: Estate, subject: Subject) -> Iterator[Verdict]:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple, Union
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.codes import CODES
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import Estate, Subject
@@ -73,11 +73,6 @@ def row(code: str, found: Found) -> Dict[str, Any]:
 
 def records_of(subject: Subject) -> str:
     return ", ".join(record.label for record in subject.records)
-
-
-def some(names: List[str], most: int = 5) -> str:
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 class _Values(Dict[str, str]):

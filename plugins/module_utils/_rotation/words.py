@@ -16,6 +16,7 @@ from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import LISTENING
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.evidence import HEALTHY
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.names import some
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import REPLACE, Blocker
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import phase
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import (
@@ -233,11 +234,6 @@ def wave_line(what: str, hosts: Sequence[str], at_once: int, place: Optional[Pla
     then = f" Next: {place.then}." if place else ""
     away = "" if len(hosts) == 1 else f", at most {at_once} away at once"
     return f"Allowed{which}: {what} ({some(hosts)}){away}.{then}"
-
-
-def some(names: Sequence[str]) -> str:
-    """The first few by name, the others by number."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def asked(step: Step, facts: Facts) -> str:
