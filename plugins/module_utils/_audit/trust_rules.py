@@ -154,9 +154,8 @@ def _non_canonical(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
     if subject.disk is None:
         yield from _unread(subject)
         return
-    odd = [entry for entry in subject.disk.trust if entry.spelled.strip() and entry.spelled != entry.canonical]
-    for spelled in sorted({entry.spelled for entry in odd}):
-        entry = next(one for one in odd if one.spelled == spelled)
+    odd = {entry.spelled: entry for entry in subject.disk.trust if entry.spelled.strip() and entry.spelled != entry.canonical}
+    for spelled, entry in sorted(odd.items()):
         matches = "matches while it listens, and never when polling" if entry.canonical and entry.style == LISTENING else "never matches"
         bare = "".join(letter for letter in spelled.upper() if letter in "0123456789ABCDEF")
         yield Found(f"{subject.name} has the pin {spelled!a}, which {matches}.", {"certificate": entry.canonical or bare}, spelled, (subject,))

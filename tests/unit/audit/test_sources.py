@@ -150,7 +150,7 @@ class Stand:
         self,
         *,
         asked: frozenset[str] = ALL,
-        hosts: Mapping[str, Mapping[str, Any]] = HOSTS,
+        hosts: Mapping[str, Mapping[str, Any]] | None = None,
         rest: Rest | None = None,
         wire: Any = None,
         identities: Sequence[Identity] = (),
@@ -158,6 +158,7 @@ class Stand:
     ) -> None:
         self.rest, self.wire, self.clock = rest or Rest(), wire or Wire(), Clock()
         self.slept: list[float] = []
+        hosts = HOSTS if hosts is None else hosts
         tentacles = [name for name in hosts if name != "server"]
         self._question = Question(asked, tentacles, ["server"], server_url=URL, **question)
         self._collector = Collector(
