@@ -75,9 +75,14 @@ def test_a_play_over_the_whole_fleet(fleet: Fleet, tmp_path: Path, report: Repor
         [
             f"an empty play: {least['empty']:.2f} s, {statistics.median(run.memory for run in runs['empty']):.0f} MB",
             f"with a question of trust: {least['trust'] - least['empty']:.2f} s and {_more_memory(runs, 'trust'):.1f} MB above it",
+            f"CPU above it: {_more_cpu(runs, 'identity'):.2f} s, with a question of trust {_more_cpu(runs, 'trust'):.2f} s",
         ],
     )
 
 
 def _more_memory(runs: dict[str, list[Run]], play: str) -> float:
     return statistics.median(run.memory - empty.memory for run, empty in zip(runs[play], runs["empty"], strict=True))
+
+
+def _more_cpu(runs: dict[str, list[Run]], play: str) -> float:
+    return min(run.cpu for run in runs[play]) - min(run.cpu for run in runs["empty"])
