@@ -62,7 +62,7 @@ class Controller(NamedTuple):
     def inventory(self, addresses: Sequence[str], port: int, of_each: Callable[[str], dict[str, object]] = lambda _address: {}) -> None:
         """In INI: 5,000 hosts in YAML or JSON take 150 MB while they are read, and whatever a task takes afterwards would not show."""
         hosts = (" ".join((address, *(f"{name}={json.dumps(repr(value))}" for name, value in of_each(address).items()))) for address in addresses)
-        common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "port": port}
+        common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "endpoint_port": port}
         lines = ["[octopus_tentacles]", *hosts, "[all:vars]", *(f"{name}={value}" for name, value in common.items())]
         (self.folder / "inventory").write_text("\n".join(lines) + "\n")
         (self.folder / "vars.json").write_text(json.dumps({"endpoints": [f"{address}:{port}" for address in addresses]}))

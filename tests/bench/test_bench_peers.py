@@ -125,7 +125,7 @@ def test_community_crypto_once_a_host(fleet: Fleet, tmp_path: Path, report: Repo
         controllers[whose] = Controller(tmp_path / whose, collections)
         controllers[whose].inventory(fleet.addresses(count), fleet.port)
     tasks = {
-        "theirs": "[{community.crypto.get_certificate: {host: '{{ inventory_hostname }}', port: '{{ port }}'}, register: seen}]",
+        "theirs": "[{community.crypto.get_certificate: {host: '{{ inventory_hostname }}', port: '{{ endpoint_port }}'}, register: seen}]",
         "ours": "[{octofleet.octopus.octo_probe: {endpoints: '{{ endpoints }}'}, register: seen,"
         f" failed_when: seen.endpoints | selectattr('presented') | length != {PROBED}}}]",
     }
