@@ -11,6 +11,7 @@ A source that was not asked for is not touched: no request leaves for it. Nothin
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -256,7 +257,9 @@ class Collector:
             name: tuple(fleet.address_of(str(address[0]), place.port) for _family, address in found.get(place.host.lower(), ()))
             for name, place in places.items()
         }
-        return {name: str(addresses[0][1][0]).lower() for name, addresses in found.items() if addresses}, also
+        # One family before the other, so that a name with both meets the literal that most records have.
+        first = {name: min(addresses, key=lambda one: one[0] != socket.AF_INET) for name, addresses in found.items() if addresses}
+        return {name: str(address[0]).lower() for name, (_family, address) in first.items()}, also
 
 
 class _Database:

@@ -136,10 +136,12 @@ def _rate(estate: Estate, rows: Sequence[Dict[str, Any]], findings: Sequence[Map
     for finding in reversed(findings):  # the worst come first
         for name in finding["subjects"] if finding["kind"] != FLEET else ():
             worst[name] = finding["severity"]
-    presented = estate.facts.server.presented
+    server = estate.facts.server
+    presented = estate.presented or {server.database} - {None}
+    known = server.database is not None or all(node.reading.ok for node in server.nodes)
     for row in rows:
         trusted = [row["cells"].get(certificate, {}).get("state") == pins.TRUSTED for certificate in presented]
-        shown = bool(trusted) and all(trusted) and row["identity"] in (identity_rules.AGREES, identity_rules.SINGLE)
+        shown = known and bool(trusted) and all(trusted) and row["identity"] in (identity_rules.AGREES, identity_rules.SINGLE)
         row["severity"] = worst.get(row["id"]) or (FINE if shown else NOT_JUDGED)
 
 

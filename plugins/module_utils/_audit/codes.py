@@ -81,7 +81,8 @@ _TABLE = (
         "wire or disk",
         "The machines were cloned with the Tentacle's key in the image. The Server cannot tell them apart, and whoever takes one has the identity of "
         "all. The service account's key, too, is the same on each.",
-        "Give each but one a certificate of its own (Tentacle new-certificate, then the record's thumbprint on the Server), and take the key out of "
+        "If they are two machines: give each but one a certificate of its own (Tentacle new-certificate, then the record's thumbprint on the "
+        "Server), and take the key out of "
         "the image.",
     ),
     Code(
@@ -100,7 +101,7 @@ _TABLE = (
         "database, and wire or disk",
         "The Server refuses a Tentacle that presents another certificate than its record names: the Tentacle was installed anew or got a new "
         "certificate, or another machine answers at its address.",
-        "Make sure that {endpoint} is the right machine; then set the thumbprint of {record} to {presented} on the Server.",
+        "Make sure that {endpoint} is the right machine; then {how}.",
     ),
     Code(
         "RESTART_PENDING",
@@ -108,7 +109,7 @@ _TABLE = (
         "The running process does not work with what its configuration says",
         "process, or wire and disk",
         "The configuration was changed and the service not restarted since. The change takes effect at the next restart, whenever that is.",
-        "Restart it when it is idle: octofleet.octopus.octo_service instance={instance} state=restarted_if_stale on {host}.",
+        "{how}: octofleet.octopus.octo_service instance={instance} state=restarted_if_stale on {host}.",
     ),
     Code(
         "GHOST_PIN",
@@ -117,7 +118,7 @@ _TABLE = (
         "disk, wire, and octopus_known_servers",
         "Whoever holds the key of that certificate can run commands on this machine. Often it is what a rotation or a migration left behind.",
         "If nobody answers for it, remove it: octofleet.octopus.octo_trust instance={instance} thumbprints={certificate} state=absent unguarded=true "
-        "on {host}; else name its Server in octopus_known_servers.",
+        "on {host}; else name its Server in octopus_known_servers, or, if a rotation is under way, its PFX in octopus_audit_pfx.",
     ),
     Code(
         "MISSING_NODE",
@@ -160,6 +161,15 @@ _TABLE = (
         "disk",
         "The running process still has it. At the next start the Tentacle makes itself a new one, which no Server knows.",
         "Do not restart it. Restore {configuration} from a copy.",
+    ),
+    Code(
+        "DOWN_AFTER_RESTART",
+        CRITICAL,
+        "After its next restart the Tentacle would not work",
+        "disk",
+        "The running process works, but what it was started from is gone: the machine id that its key is encrypted with has changed, the program is not "
+        "there, the certificate store belongs to another account, or another process holds its port.",
+        "Do not restart it on {host} before what is named is repaired; octofleet.octopus.octo_instance_info tells when it is.",
     ),
     Code(
         "KEY_COPIES",
@@ -207,7 +217,8 @@ _TABLE = (
         "A Tentacle on a host is in no record of the Server",
         "disk and database, of all spaces",
         "It runs, trusts somebody, and nobody looks after it.",
-        "Register it with the Server, or remove it: Tentacle service --stop --uninstall, then Tentacle delete-instance --instance {instance} on {host}.",
+        "First make sure that the API key sees every space (octopus_spaces). Only then register it with the Server, or remove it: "
+        "Tentacle service --stop --uninstall, then Tentacle delete-instance --instance {instance} on {host}.",
     ),
     Code(
         "UNMANAGED_TENTACLE",

@@ -65,10 +65,18 @@ def _is_out_of_sight(finding: Document, document: Document, earlier: Document, r
     if finding["code"] == "UNREACHABLE" and any(earlier["sources"][name]["asked"] and not one["asked"] for name, one in document["sources"].items()):
         return True  # what was not asked this time was not reached either
     return any(
-        _was_read(source, earlier, earlier_rows.get(subject)) and not _was_read(source, document, rows.get(subject))
+        _was_read(source, earlier, earlier_rows.get(subject)) and not _was_read(source, document, _same(rows, subject, earlier_rows))
         for subject in finding["subjects"]
         for source in document["sources"]
     )
+
+
+def _same(rows: Document, subject: str, earlier_rows: Document) -> Optional[Document]:
+    """The row of a Tentacle now. Of a host that could not be read it is not known which instances it has: there the host's row speaks for it."""
+    if subject in rows or subject not in earlier_rows:
+        return rows.get(subject)
+    host = earlier_rows[subject]["host"]
+    return rows.get(f"{host}/*") if host else None
 
 
 def _was_read(source: str, document: Document, row: Optional[Document]) -> bool:

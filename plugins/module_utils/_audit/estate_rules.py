@@ -41,8 +41,12 @@ def _shared_pin(estate: Estate) -> Iterator[Verdict]:
         return
     presenting: Dict[str, List[str]] = {}
     for server, node in _nodes(estate):
+        if server.name != audit.THIS_SERVER and any(estate.place(place) in estate.node_places for place in node.places):
+            continue  # this Server, under the name that a list for several estates gives it
         if not node.presented:
             yield Unjudged(f"{_name(server, node)} was not read: {node.reading.reason or node.reading.state}")
+        elif not node.places and server.name != audit.THIS_SERVER and node.presented in estate.ours:
+            yield Unjudged(f"{_name(server, node)} is given by this Server's own thumbprint: it may be this Server")
         elif server.name not in presenting.setdefault(node.presented, []):
             presenting[node.presented].append(server.name)
     for certificate, names in sorted(presenting.items()):
@@ -83,10 +87,14 @@ def _ambiguous(estate: Estate) -> Iterator[Verdict]:
 
 def _twin_cert(estate: Estate) -> Iterator[Verdict]:
     """By what is presented at distinct addresses, and by what distinct configurations have."""
+    unsure = {blocker.name for blocker in estate.ambiguous()}
     by_wire: Dict[str, Dict[str, Subject]] = {}
     by_disk: Dict[str, Dict[str, Subject]] = {}
     for subject in estate.subjects:
         if not subject.is_tentacle or subject.edge.is_further:
+            continue
+        if not subject.edge.host and subject.records and subject.records[0].name in unsure:
+            yield Unjudged("it may be another address of a Tentacle that was read")
             continue
         if subject.presented and subject.edge.endpoint:
             by_wire.setdefault(subject.presented, {}).setdefault(estate.place(subject.edge.endpoint), subject)

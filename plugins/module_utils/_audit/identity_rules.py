@@ -18,6 +18,8 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts 
 
 AGREES, DIFFERS, DISPUTED, SINGLE = "agrees", "differs", "disputed", "single"
 _LEAST_RSA_BITS = 2048
+# Reasons against a restart (readiness.py) that mean that the agent would not come up, or would not listen.
+_DOWN = ("MACHINE_ID_CHANGED", "EXECUTABLE_MISSING", "STORE_OWNER", "PORT_TAKEN")
 _WEAK_SIGNATURES = ("sha1", "md5", "md2")
 
 
@@ -72,10 +74,21 @@ def _stale_record(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
         where = f"{subject.edge.endpoint} presents" if subject.presented else "its configuration has"
         for record in stale:
             recorded = (record.thumbprint or "").upper()
-            values = {"record": record.label, "presented": shown}
+            values = {"record": record.label, "how": _how_to_meet(subject, record.label, recorded, shown)}
             yield Found(f"{record.label} has {recorded} on record, and {where} {shown}.", values, f"{record.space} {record.id}", (subject,))
         if not stale:
             yield Fine()
+
+
+def _how_to_meet(subject: Subject, label: str, recorded: str, shown: str) -> str:
+    """Record and Tentacle brought together without cutting off what works: by the one that is already as it should be."""
+    if subject.presented and subject.on_disk == recorded:
+        return "restart the Tentacle, whose configuration has what is on record"
+    if subject.presented is None and subject.process is None:
+        return (
+            f"set the thumbprint of {label} to {shown} on the Server and restart the Tentacle at once, since what its process presents was not read"
+        )
+    return f"set the thumbprint of {label} to {shown} on the Server"
 
 
 def _restart_pending(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
@@ -87,16 +100,23 @@ def _restart_pending(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
         yield Unjudged("two sources contradict each other")
         return
     seen: List[str] = []
+    cut = bool(on_disk and subject.recorded and on_disk not in subject.recorded)
     if differs:
-        cut = presented in subject.recorded and on_disk not in subject.recorded
-        after = "; the Server has the former on record, and would refuse it after the restart" if cut else ""
-        seen.append(f"it presents {presented} and its configuration has {on_disk}{after}")
+        seen.append(f"it presents {presented} and its configuration has {on_disk}")
     if process is not None and _is_pending(subject):
         how = "its log names other pins than the configuration has" if process.restart_pending == "yes" else "its configuration is newer"
         changed = f" (changed {process.modified_at})" if process.modified_at else ""
         seen.append(f"its process {process.pid} started {process.started_at or 'before'} and {how}{changed}")
+    if seen and cut:
+        recorded = ", ".join(sorted(subject.recorded))
+        seen.append(f"the Server has {recorded} on record, and would refuse {on_disk} after the restart")
     if seen:
-        yield Found(f"{subject.name}: {'; '.join(seen)}.", {}, "", (subject,))
+        how = (
+            f"Do not restart it before {records_of(subject)} has {on_disk} on the Server; then restart it at once"
+            if cut
+            else "Restart it when it is idle"
+        )
+        yield Found(f"{subject.name}: {'; '.join(seen)}.", {"how": how}, "", (subject,))
     elif subject.has(audit.PROCESS) or (presented and on_disk):
         yield Fine()
     else:
@@ -110,6 +130,15 @@ def _identity_at_risk(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
         return
     sentence = next((sentence for code, sentence in subject.disk.unready if code == "IDENTITY_AT_RISK"), "")
     yield Found(f"{subject.name}: {sentence}", {}, "", (subject,)) if sentence else Fine()
+
+
+def _down_after_restart(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
+    if subject.disk is None:
+        if subject.is_tentacle:
+            yield Unjudged(f"disk: {subject.sources[audit.DISK].reason}")
+        return
+    sentences = [sentence for code, sentence in subject.disk.unready if code in _DOWN]
+    yield Found(f"{subject.name}: {' '.join(sentences)}", {}, "", (subject,)) if sentences else Fine()
 
 
 def _key_copies(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
@@ -131,7 +160,7 @@ def _weak_cert(estate: Estate, subject: Subject) -> Iterator[Verdict]:
         return
     seen = estate.facts.certificates.get(subject.presented or "")
     recorded = sorted({record.signature_algorithm for record in subject.records if record.signature_algorithm}) if subject.has(audit.DATABASE) else []
-    if seen is not None:
+    if seen is not None and seen.signature_algorithm:
         weak = is_weak(seen.signature_algorithm, seen.key_algorithm, seen.key_bits)
         yield Found(f"{subject.name} presents {seen.thumbprint} ({said_of(seen)}).", {}, "", (subject,)) if weak else Fine()
     elif any(is_weak(one) for one in recorded):
@@ -167,7 +196,7 @@ def _sources_disagree(estate: Estate, subject: Subject) -> Iterator[Verdict]:
     stranger = _answers_in_its_place(subject)
     if stranger:
         seen.append(stranger)
-    for certificate in sorted(estate.facts.server.presented) if subject.is_tentacle else ():
+    for certificate in sorted(estate.presented) if subject.is_tentacle else ():
         words = pins.said(estate, subject, certificate)
         if pins.state(subject, words) == pins.DISAGREE:
             seen.append(f"{certificate} is trusted by: wire {words.wire}, disk {words.disk}, process {words.process}".replace("_", " "))
@@ -178,6 +207,7 @@ RULES: Dict[str, SubjectRule] = {
     "STALE_RECORD": _stale_record,
     "RESTART_PENDING": _restart_pending,
     "IDENTITY_AT_RISK": _identity_at_risk,
+    "DOWN_AFTER_RESTART": _down_after_restart,
     "KEY_COPIES": _key_copies,
     "WEAK_CERT": _weak_cert,
     "SOURCES_DISAGREE": _sources_disagree,

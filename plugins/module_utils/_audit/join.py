@@ -96,16 +96,28 @@ def usual_endpoint(host: InventoryHost) -> str:
     return address_of(host.addresses[0] if host.addresses else host.name, _VENDORS_PORT)
 
 
+def _disputed(facts: AuditFacts) -> FrozenSet[str]:
+    """What answers at a node's place and is a certificate that neither the database nor any Tentacle knows: hardly the Server's."""
+    database = facts.server.database
+    if database is None:
+        return frozenset()
+    pinned = {pin for visit in facts.visits for one in visit.instances for pin in one.pins()} if audit.DISK in facts.asked else set()
+    return facts.server.presented - {database} - facts.callers - (facts.retired or frozenset()) - pinned
+
+
 class Estate:
     """All subjects of an audit, and what holds for all of them."""
 
     def __init__(self, facts: AuditFacts) -> None:
         self.facts = facts
         self._places: Dict[str, str] = {}
-        self.ours = frozenset(facts.server.presented | facts.callers | ({facts.server.database} if facts.server.database else frozenset()))
+        self._hosts = {host.name: host for host in facts.hosts}
+        self.disputed = _disputed(facts)
+        self.presented = facts.server.presented - self.disputed
+        self.ours = frozenset(self.presented | facts.callers | ({facts.server.database} if facts.server.database else frozenset()))
         self.theirs = frozenset(pin for server in facts.known or () for pin in server.presented)
         self.node_places = frozenset(self.place(place) for node in facts.server.nodes for place in node.places)
-        self.visits: Dict[str, Visit] = {visit.host: visit for visit in facts.visits}
+        self.visits: Dict[str, Visit] = {visit.host: visit for visit in self._without_doubles()}
         self.roster = self._roster()
         self.subjects: Tuple[Subject, ...] = tuple(_unique(self._subjects()))
         self.shared = self._shared()
@@ -125,7 +137,8 @@ class Estate:
     def unread_nodes(self) -> List[str]:
         """Nodes of any known Server whose certificate is not known."""
         servers = (self.facts.server, *(self.facts.known or ()))
-        return [f"{server.name} ({node.name})" for server in servers for node in server.nodes if not node.reading.ok]
+        unknown = [] if self.facts.server.nodes else [f"{self.facts.server.name}, of which no node is known"]
+        return unknown + [f"{server.name} ({node.name})" for server in servers for node in server.nodes if not node.reading.ok]
 
     def place(self, address: str) -> str:
         """One spelling for an address, however an entry or an inventory has it."""
@@ -159,7 +172,7 @@ class Estate:
         presented = {place: sight.presented for place, sight in self.facts.sights.items() if sight.presented and sight.reading.ok}
         return build_roster(
             self.facts.records,
-            self.facts.visits if self.reads_hosts else (),
+            tuple(self.visits.values()) if self.reads_hosts else (),
             self.facts.hosts,
             ours=self.ours,
             presented=presented,
@@ -171,16 +184,21 @@ class Estate:
 
     def _subjects(self) -> Iterator[Subject]:
         instances = {
-            instance.label: instance for visit in self.facts.visits for instance in visit.instances if self.reads_hosts and visit.outcome == "ok"
+            instance.label: instance for visit in self.visits.values() for instance in visit.instances if self.reads_hosts and visit.outcome == "ok"
         }
         placed: Set[str] = set()
+        machines: Set[Tuple[str, ...]] = set()
         for edge in self.roster.edges:
             placed.add(edge.label)
             placed.update(f"{alias}/{edge.instance}" for alias in edge.also_known_as)
-            yield self._subject(edge, instances.get(edge.label))
+            met = instances.get(edge.label)
+            machines.update(self._marks(met) if met else ())
+            yield self._subject(edge, met)
         for label, instance in instances.items():
-            if label not in placed:
+            marks = self._marks(instance)
+            if label not in placed and not machines & marks:
                 yield self._subject(self._edge_of(instance), instance)
+            machines |= marks
         for record in self.roster.not_edges:
             yield self._subject(Edge("", "", record.style, records=(record,)), None)
         if self.guesses:
@@ -189,6 +207,23 @@ class Estate:
         for host, _why in self.roster.unvisited if self.reads_hosts else ():
             if host not in hosts_met:
                 yield self._subject(Edge(host, "*"), None)
+
+    def _marks(self, instance: Instance) -> Set[Tuple[str, ...]]:
+        """What only one Tentacle has, under whichever inventory name: a process to the microsecond; if it is stopped, its file behind an address."""
+        own = (instance.name, instance.configuration, instance.thumbprint or "")
+        if instance.pid and instance.started_monotonic_us:
+            return {(*own, str(instance.pid), str(instance.started_monotonic_us))}
+        host = self._hosts.get(instance.host)
+        return {(*own, self.facts.same_place.get(address.lower(), address.lower())) for address in (host.addresses if host else (instance.host,))}
+
+    def _without_doubles(self) -> Iterator[Visit]:
+        """A stopped Tentacle has no process by which to know it again under another inventory name, so it is left out there at once."""
+        met: Set[Tuple[str, ...]] = set()
+        for visit in self.facts.visits:
+            doubles = {instance.label for instance in visit.instances if not instance.pid and self._marks(instance) & met}
+            yield replace(visit, instances=tuple(one for one in visit.instances if one.label not in doubles)) if doubles else visit
+            for instance in visit.instances:
+                met |= set() if instance.pid else self._marks(instance)
 
     def _by_inventory(self) -> Iterator[Subject]:
         """Where nothing but the wire is read, a Tentacle is taken to listen on the vendor's port of each host."""
@@ -200,7 +235,7 @@ class Estate:
         style = LISTENING if instance.listens else instance.communication
         if any(entry.style == WEBSOCKET for entry in instance.trust) and not instance.pins() & self.ours:
             style = WEBSOCKET
-        host = next((host for host in self.facts.hosts if host.name == instance.host), None)
+        host = self._hosts.get(instance.host)
         place = instance.ip or (host.addresses[0] if host and host.addresses else instance.host)
         endpoint = address_of(place, instance.port) if instance.listens and instance.port else None
         subscriptions = sorted({entry.subscription for entry in instance.trust if entry.subscription})

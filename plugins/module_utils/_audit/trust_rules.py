@@ -21,8 +21,10 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.names imp
 def _locked_out(estate: Estate, subject: Subject) -> Iterator[Verdict]:
     if not subject.is_tentacle or belongs(estate, subject) is False:
         return
-    presented = sorted(estate.facts.server.presented)
-    if not presented:
+    presented = sorted(estate.presented)
+    if estate.disputed:
+        yield Unjudged(_dispute(estate))
+    elif not presented:
         yield Unjudged("no node of the Server was seen on the wire")
     for certificate in presented:
         words = pins.said(estate, subject, certificate)
@@ -55,7 +57,9 @@ def _locked_out_after_restart(estate: Estate, subject: Subject) -> Iterator[Verd
     if not subject.is_tentacle or belongs(estate, subject) is False:
         return
     database = estate.facts.server.database
-    wanted = sorted(estate.facts.server.presented | ({database} if database else frozenset()))
+    wanted = sorted(estate.presented | ({database} if database else frozenset()))
+    if estate.disputed:
+        yield Unjudged(_dispute(estate))
     if not wanted:
         yield Unjudged("the Server's certificate is not known: no node was seen on the wire, and REST was not read")
     elif subject.disk is None:
@@ -89,6 +93,8 @@ def _unchecked_trust(estate: Estate, subject: Subject) -> Iterator[Verdict]:
         yield Unjudged("no Server PFX was given")
     elif not subject.has(audit.WIRE):
         yield Unjudged(_why(subject, audit.WIRE))
+    elif any(subject.verdict(caller) not in ("refused", "unproven") for caller in (pins.RANDOM, pins.NONE)):
+        yield Unjudged("a certificate made for this audit, or none, got no clear answer")
     else:
         yield Fine()
 
@@ -210,6 +216,10 @@ def belongs(estate: Estate, subject: Subject) -> Optional[bool]:
     if trusted & estate.theirs or subject.has(audit.DATABASE):
         return False
     return True if trusted and estate.facts.known is not None and not estate.unread_nodes() else None
+
+
+def _dispute(estate: Estate) -> str:
+    return f"a node's place presents {some(sorted(estate.disputed))}, which neither the Server's database nor any Tentacle knows"
 
 
 def _unasked(estate: Estate, subject: Subject) -> str:

@@ -258,7 +258,11 @@ def _identity(garden: Garden) -> None:
     garden.tell(odd, near="IDENTITY_AT_RISK NOT_SWITCHABLE", why="its configuration has a key too many, and lacks none")
     other = garden.host("other-machine-id", quirk=["other_machine_id"])
     garden.tell(
-        other, "NOT_SWITCHABLE", near="IDENTITY_AT_RISK", why="both keys are there, but the machine id is not the one that they were sealed with"
+        other,
+        "NOT_SWITCHABLE",
+        near="IDENTITY_AT_RISK",
+        arguable="DOWN_AFTER_RESTART",
+        why="both keys are there, but the machine id is not the one that they were sealed with",
     )
 
 

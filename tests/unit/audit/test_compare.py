@@ -117,3 +117,15 @@ def test_what_is_no_earlier_audit_is_refused_with_one_sentence(data: bytes, said
     with pytest.raises(OctoError) as caught:
         compare.read(data, "report.json")
     assert caught.value.message.startswith(said)
+
+
+def test_one_of_a_host_that_did_not_answer_is_not_gone(document: dict[str, Any], earlier: dict[str, Any]) -> None:
+    """Its row is called after the host alone then, since nobody told which instances it has."""
+    hidden = of_tentacle(document)
+    row = next(row for row in document["tentacles"] if row["id"] == hidden["subject"])
+    row["id"] = f"{row['host']}/*"
+    for source in ("disk", "process"):
+        row["sources"][source] = {"state": "not_read", "reason": "unreachable"}
+    compared = compare.compare(without(document, hidden), earlier)
+    assert [one["id"] for one in compared["changes"]["not_judged"]] == [hidden["id"]]
+    assert compared["changes"]["gone"] == []

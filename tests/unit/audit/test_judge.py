@@ -14,8 +14,16 @@ from typing import Any, NamedTuple
 import pytest
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.audit import audit
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.codes import CODES
-from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import SOURCES, Node, PolicySeen, Reading, Server
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import KUBERNETES, NO_TENTACLE, WEBSOCKET, Poll, TrustEntry, Visit
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import SOURCES, CertificateSeen, Node, PolicySeen, Reading, Server
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import (
+    KUBERNETES,
+    NO_TENTACLE,
+    WEBSOCKET,
+    InventoryHost,
+    Poll,
+    TrustEntry,
+    Visit,
+)
 
 from .estates import GHOST, NODES, OURS, RETIRED, THEIRS, WHOLE, World, entry, polling_entry, thumbprint, world
 
@@ -194,6 +202,13 @@ CASES = [
         "no certificate in the configuration",
         lambda of: of.instance("web-1", thumbprint=None, unready=(("IDENTITY_AT_RISK", "it has no certificate."),)),
         ("IDENTITY_AT_RISK", WEB),
+        ("NOT_SWITCHABLE", WEB),
+        needs="disk",
+    ),
+    case(
+        "it would not start again",
+        lambda of: of.instance("web-1", unready=(("MACHINE_ID_CHANGED", "it cannot be opened."),)),
+        ("DOWN_AFTER_RESTART", WEB),
         ("NOT_SWITCHABLE", WEB),
         needs="disk",
     ),
@@ -459,3 +474,86 @@ def test_a_file_that_two_instances_have_makes_no_clone_no_orphan_and_nobody_unma
     of = world()
     _one_file_for_two(of)
     assert {code for code, _subject in found(of)} == {"SOURCES_DISAGREE", "AMBIGUOUS_MATCH"}
+
+
+def finding(of: World, code: str, subject: str) -> dict[str, Any]:
+    return next(row for row in audit(of.facts())["findings"] if (row["code"], row["subject"]) == (code, subject))
+
+
+def test_a_certificate_that_awaits_its_restart_is_not_restarted_into_a_refusal() -> None:
+    """Made anew and not restarted: the Server still has the old one on record, so a restart alone would cut it off (polling and listening)."""
+    for host in ("web-1", "poll-1"):
+        of = world().instance(host, thumbprint=GHOST, newer_than_process=True)
+        pending = finding(of, "RESTART_PENDING", f"{host}/Tentacle")
+        assert pending["remedy"].startswith(f"Do not restart it before Machines-{host} ({host}) in space Default has {GHOST} on the Server")
+        assert ("STALE_RECORD", f"{host}/Tentacle") not in found(of)
+
+
+def test_a_record_that_is_ahead_of_its_tentacle_is_met_by_a_restart() -> None:
+    of = world().instance("web-1", thumbprint=GHOST, newer_than_process=True).record("web-1", thumbprint=GHOST)
+    assert "then restart the Tentacle" in finding(of, "STALE_RECORD", WEB)["remedy"]
+    assert finding(of, "RESTART_PENDING", WEB)["remedy"].startswith("Restart it when it is idle")
+
+
+def test_without_a_node_no_pin_is_a_ghost() -> None:
+    """An inventory of Tentacles alone, and nobody else known: our own certificate is not to be removed from all of them."""
+    of = world()
+    of.server, of.known = Server(), ()
+    of.sights.clear()
+    document = audit(of.facts(("wire", "disk", "process"), keys=False))
+    assert document["codes"]["GHOST_PIN"]["found"] == document["codes"]["ORPHAN_TENTACLE"]["found"] == 0
+    assert document["counts"]["fine"] == 0
+
+
+def test_what_answers_at_a_nodes_place_and_nobody_knows_is_not_to_be_trusted() -> None:
+    """A load balancer with a web certificate: one finding at each node, and nobody is told to let it in."""
+    of = world().node(1, presented=GHOST).node(2, presented=GHOST)
+    document = audit(of.facts())
+    assert {(row["code"], row["subject"]) for row in document["findings"]} == {("SOURCES_DISAGREE", "node-1"), ("SOURCES_DISAGREE", "node-2")}
+    assert document["codes"]["LOCKED_OUT"]["not_judged"] == 4
+    assert document["counts"]["fine"] == 4  # in what the database names, which they trust
+
+
+def test_one_tentacle_at_two_addresses_is_no_clone() -> None:
+    of = world()
+    of.records["again"] = replace(of.records["web-1"], id="Machines-77", name="again", space="Ops", address="192.168.0.5:10933")
+    of.sights["192.168.0.5:10933"] = replace(of.sights["web-1:10933"], endpoint="192.168.0.5:10933")
+    assert found(of) == {("AMBIGUOUS_MATCH", "again")}
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["a stranger", "stopped"])
+def test_one_machine_under_two_inventory_names_is_one_row(stopped: bool) -> None:
+    of = world()
+    if stopped:
+        of.instance("web-2", pid=0, started_monotonic_us=0)
+    else:
+        _foreign(of)
+    of.instances["alias"] = replace(of.instances["web-2"], host="alias")
+    of.also(hosts=tuple(InventoryHost(host, (host if host != "alias" else "web-2", host)) for host in of.instances))
+    document = audit(of.facts())
+    assert document["findings"] == []
+    assert sum(row["host"] in ("web-2", "alias") for row in document["tentacles"]) == 1
+
+
+def test_a_list_for_several_estates_may_name_this_server_too() -> None:
+    of = world()
+    of.known = (Server("prod", (Node("prod", NODES[0], OURS, WHOLE),)), Server("told", (Node("as told", None, OURS, WHOLE),)))
+    assert found(of) == set()
+    assert audit(of.facts())["codes"]["SHARED_PIN"]["not_judged"] == 1
+
+
+def test_an_answer_that_did_not_come_is_no_closed_door() -> None:
+    of = world().says("web-1", random="timeout", none="timeout")
+    assert audit(of.facts())["codes"]["UNCHECKED_TRUST"]["not_judged"] == 1
+
+
+def test_nobody_is_fine_while_a_nodes_certificate_is_not_known() -> None:
+    of = world().node(2, presented=None, reading=UNREAD)
+    assert audit(of.facts(("wire", "disk", "process")))["counts"]["fine"] == 0
+    assert audit(of.facts())["counts"]["fine"] == 4  # the database tells
+
+
+def test_a_certificate_that_could_not_be_read_is_not_called_strong() -> None:
+    of = world()
+    of.certificates[thumbprint("web-1")] = CertificateSeen(thumbprint("web-1"))
+    assert audit(of.facts())["codes"]["WEAK_CERT"]["not_judged"] >= 1
