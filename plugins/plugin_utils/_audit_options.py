@@ -22,7 +22,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts imp
 from ansible_collections.octofleet.octopus.plugins.module_utils._certificate import Identity, open_pfx
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.options import CONTROLLER
-from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.client import OctopusClient, Patience
+from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.client import OctopusClient, Patience, base_of
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.transport import Https
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._api import API_ARGUMENTS
@@ -75,7 +75,7 @@ def question_of(params: Mapping[str, Any], task_vars: Mapping[str, Any]) -> Ques
         tentacles=tentacles,
         servers=_hosts(params, "servers", "octopus_server", task_vars),
         readings=params["readings"],
-        server_url=params["server_url"] or None,
+        server_url=base_of(params["server_url"]) if params["server_url"] else None,
         spaces=[name.strip() for name in params["spaces"]],
         known=known_places(params["known_servers"]),
         retired=None if retired is None else frozenset(_thumbprint.parse(one, "thumbprint in retired_thumbprints") for one in retired),

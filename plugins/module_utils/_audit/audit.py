@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit import facts as audit_facts
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit import identity_rules, pins
@@ -28,7 +28,8 @@ def audit(facts: AuditFacts) -> Dict[str, Any]:
     estate = Estate(facts)
     judgement = Judgement(estate)
     columns = _columns(estate)
-    rows = [_row(estate, subject, columns) for subject in estate.subjects]
+    share = _Shared()
+    rows = [_row(estate, subject, columns, share) for subject in estate.subjects]
     _rate(estate, rows, judgement.findings)
     document = {
         "schema": SCHEMA,
@@ -80,7 +81,17 @@ def _pins_of(subject: Subject) -> Set[str]:
     return set(on_disk | (running or frozenset()))
 
 
-def _row(estate: Estate, subject: Subject, columns: Sequence[str]) -> Dict[str, Any]:
+class _Shared:
+    """Equal parts of rows are one object: of 5,000 Tentacles nearly all were read alike."""
+
+    def __init__(self) -> None:
+        self._met: Dict[Tuple[Tuple[str, str], ...], Dict[str, str]] = {}
+
+    def __call__(self, part: Dict[str, str]) -> Dict[str, str]:
+        return self._met.setdefault(tuple(part.items()), part)
+
+
+def _row(estate: Estate, subject: Subject, columns: Sequence[str], share: _Shared) -> Dict[str, Any]:
     edge, facts = subject.edge, estate.facts
     own = facts.certificates.get(subject.presented or "")
     process = subject.process
@@ -102,9 +113,9 @@ def _row(estate: Estate, subject: Subject, columns: Sequence[str]) -> Dict[str, 
         "certificate": _said(own),
         "started_at": process.started_at if process else "",
         "restart_pending": process.restart_pending if process else "unknown",
-        "sources": {source: {"state": reading.state, "reason": reading.reason} for source, reading in subject.sources.items()},
+        "sources": {source: share(_reading(reading)) for source, reading in subject.sources.items()},
         "identity": identity_rules.identity(subject),
-        "cells": {one: _cell(estate, subject, one) for one in columns if subject.is_tentacle and (one in presented or one in mine)},
+        "cells": {one: share(_cell(estate, subject, one)) for one in columns if subject.is_tentacle and (one in presented or one in mine)},
         "severity": NOT_JUDGED,
     }
 

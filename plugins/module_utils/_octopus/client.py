@@ -57,7 +57,7 @@ class OctopusClient:
         sleep: Callable[[float], None] = time.sleep,
         patience: Patience = Patience(),  # noqa: B008  # immutable
     ) -> None:
-        self._base = _base(base_url)
+        self._base = base_of(base_url)
         self._key = api_key
         self._transport = transport
         self._clock = clock
@@ -72,7 +72,7 @@ class OctopusClient:
     def installation_at(self, base_url: str) -> Optional[str]:
         """Which installation answers at another address, asked once and without the key (octopus-server.md 3.1); None: no Octopus Server does."""
         try:
-            response = self._transport(Request("GET", f"{_base(base_url)}/api", {"Accept": "application/json"}, None))
+            response = self._transport(Request("GET", f"{base_of(base_url)}/api", {"Accept": "application/json"}, None))
             document = json.loads(response.body.decode("utf-8-sig"))
         except (NoAnswer, ValueError):
             return None
@@ -301,7 +301,7 @@ def _route(record: MachineRecord) -> str:
     return f"/api/{record.space_id}/{_COLLECTIONS[record.kind]}/{quote(record.id)}"
 
 
-def _base(url: str) -> str:
+def base_of(url: str) -> str:
     """The address without a closing slash or ``/api``, refused when it could carry a secret or is no web address."""
     parts = urlsplit(url.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname:

@@ -72,6 +72,7 @@ def test_hosts_are_those_of_the_groups_or_those_that_are_named() -> None:
         pytest.param({"tentacles": ["web-09"]}, "tentacles names web-09, which the inventory does not have.", id="no such host"),
         pytest.param({"server_url": "https://o", "retired_thumbprints": ["12"]}, "thumbprint in retired_thumbprints", id="no thumbprint"),
         pytest.param({"server_url": "https://o", "known_servers": {"dr": []}}, "known_servers", id="no place"),
+        pytest.param({"server_url": "https://me:secret@o"}, "server_url holds more than an address", id="a secret in the address"),
     ],
 )
 def test_question_that_cannot_be_asked_is_refused(given: Mapping[str, Any], said: str) -> None:
