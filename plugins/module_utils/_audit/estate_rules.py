@@ -15,7 +15,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._audit import ve
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import Node, Server
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.identity_rules import is_weak, said_of
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import Estate, Subject
-from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import EstateRule, Fine, Found, Unjudged, Verdict
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import EstateRule, Fine, Found, Unjudged, Verdict, disk_unread
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import LISTENING
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.names import some
 
@@ -117,8 +117,7 @@ def _key_exposed(estate: Estate) -> Iterator[Verdict]:
     met: Set[Tuple[str, str]] = set()
     for subject in estate.subjects:
         if subject.disk is None:
-            if subject.is_tentacle:
-                yield Unjudged(f"disk: {subject.sources[audit.DISK].reason}")
+            yield from disk_unread(subject)
             continue
         file = (subject.edge.host, subject.disk.configuration)
         if file in met:

@@ -14,7 +14,15 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._audit import fa
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit import pins
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import CertificateSeen
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import Estate, Subject
-from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import Fine, Found, SubjectRule, Unjudged, Verdict, records_of
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import (
+    Fine,
+    Found,
+    SubjectRule,
+    Unjudged,
+    Verdict,
+    disk_unread,
+    records_of,
+)
 
 AGREES, DIFFERS, DISPUTED, SINGLE = "agrees", "differs", "disputed", "single"
 _LEAST_RSA_BITS = 2048
@@ -58,7 +66,7 @@ def _stale_record(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
     if not subject.is_tentacle:
         return
     if not subject.has(audit.DATABASE):
-        yield Unjudged(f"database: {subject.sources[audit.DATABASE].reason}")
+        yield Unjudged(subject.silence(audit.DATABASE))
         return
     if not subject.records:
         return
@@ -120,13 +128,12 @@ def _restart_pending(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
     elif subject.has(audit.PROCESS) or (presented and on_disk):
         yield Fine()
     else:
-        yield Unjudged(f"process: {subject.sources[audit.PROCESS].reason or 'not read'}")
+        yield Unjudged(subject.silence(audit.PROCESS))
 
 
 def _identity_at_risk(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
     if subject.disk is None:
-        if subject.is_tentacle:
-            yield Unjudged(f"disk: {subject.sources[audit.DISK].reason}")
+        yield from disk_unread(subject)
         return
     sentence = next((sentence for code, sentence in subject.disk.unready if code == "IDENTITY_AT_RISK"), "")
     yield Found(f"{subject.name}: {sentence}", {}, "", (subject,)) if sentence else Fine()
@@ -134,8 +141,7 @@ def _identity_at_risk(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
 
 def _down_after_restart(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
     if subject.disk is None:
-        if subject.is_tentacle:
-            yield Unjudged(f"disk: {subject.sources[audit.DISK].reason}")
+        yield from disk_unread(subject)
         return
     sentences = [sentence for code, sentence in subject.disk.unready if code in _DOWN]
     yield Found(f"{subject.name}: {' '.join(sentences)}", {}, "", (subject,)) if sentences else Fine()
@@ -143,8 +149,7 @@ def _down_after_restart(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
 
 def _key_copies(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
     if subject.disk is None:
-        if subject.is_tentacle:
-            yield Unjudged(f"disk: {subject.sources[audit.DISK].reason}")
+        yield from disk_unread(subject)
         return
     copies = subject.disk.key_copies
     if copies is None:

@@ -50,6 +50,11 @@ class Subject:
     def has(self, source: str) -> bool:
         return self.sources[source].ok
 
+    def silence(self, source: str) -> str:
+        """Why a source says nothing of it."""
+        reading = self.sources[source]
+        return f"{source}: {reading.reason or reading.state}"
+
     @property
     def records(self) -> Tuple[Record, ...]:
         return self.edge.records

@@ -79,10 +79,16 @@ def elsewhere(estate: Estate, entries: Iterable[TrustEntry]) -> List[TrustEntry]
     return [entry for entry in entries if estate.place(entry.address or "") not in estate.node_places and entry.canonical not in others]
 
 
+def as_read(spelled: str) -> str:
+    """The thumbprint that a person sees in a pin, whatever else is in it."""
+    return "".join(letter for letter in spelled.upper() if letter in "0123456789ABCDEF")
+
+
 def is_spoiled(entry: TrustEntry, certificate: str) -> bool:
     """Whether somebody who reads the entry takes it for the certificate, and the vendor's program does not."""
-    bare = "".join(letter for letter in entry.spelled.upper() if letter in "0123456789ABCDEF")
-    return bare == certificate and not (entry.canonical == certificate and entry.style == LISTENING) and entry.spelled != certificate
+    return (
+        as_read(entry.spelled) == certificate and not (entry.canonical == certificate and entry.style == LISTENING) and entry.spelled != certificate
+    )
 
 
 def _on_wire(subject: Subject, certificate: str) -> str:

@@ -14,7 +14,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._audit import fa
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import Estate, Subject
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.trust_rules import belongs
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import Fine, Found, SubjectRule, Unjudged, Verdict, records_of
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import KUBERNETES, NO_TENTACLE, WEBSOCKET, split_address
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import KUBERNETES, NO_TENTACLE, WEBSOCKET, is_called, split_address
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.names import some
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import why_not_expandable
 
@@ -32,7 +32,7 @@ def _unhealthy(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
 
 def _of_records(subject: Subject, what: str, labels: List[str]) -> Iterator[Verdict]:
     if not subject.has(audit.DATABASE):
-        yield Unjudged(f"database: {subject.sources[audit.DATABASE].reason}")
+        yield Unjudged(subject.silence(audit.DATABASE))
     elif labels:
         yield Found(f"The Server says that {', '.join(labels)} {what}.", {}, "", (subject,))
     elif subject.records:
@@ -41,7 +41,7 @@ def _of_records(subject: Subject, what: str, labels: List[str]) -> Iterator[Verd
 
 def _several(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
     if not subject.has(audit.DATABASE):
-        yield Unjudged(f"database: {subject.sources[audit.DATABASE].reason}")
+        yield Unjudged(subject.silence(audit.DATABASE))
     elif len(subject.records) > 1:
         yield Found(f"{records_of(subject)} are one Tentacle.", {}, "", (subject,))
     elif subject.records:
@@ -53,7 +53,7 @@ def _orphan(estate: Estate, subject: Subject) -> Iterator[Verdict]:
         return
     if not subject.has(audit.DATABASE) or subject.disk is None:
         source = audit.DISK if subject.has(audit.DATABASE) else audit.DATABASE
-        yield Unjudged(f"{source}: {subject.sources[source].reason}")
+        yield Unjudged(subject.silence(source))
         return
     if subject.records:
         yield Fine()
@@ -87,7 +87,7 @@ def _unmanaged(estate: Estate, subject: Subject) -> Iterator[Verdict]:
         yield Unjudged("it fits several Tentacles")
     else:
         names = {record.name.lower() for record in subject.records}
-        alike = [host for host in subject.edge.may_be_on if {host.lower(), host.lower().partition(".")[0]} & names]
+        alike = [host for host in subject.edge.may_be_on if is_called(host, names)]
         if alike:
             yield Unjudged(f"it may be on {some(alike)}, which could not be read")
             return
@@ -98,7 +98,7 @@ def _unmanaged(estate: Estate, subject: Subject) -> Iterator[Verdict]:
 
 def _not_covered(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
     if not subject.has(audit.DATABASE):
-        yield Unjudged(f"database: {subject.sources[audit.DATABASE].reason}")
+        yield Unjudged(subject.silence(audit.DATABASE))
     elif subject.edge.style in (NO_TENTACLE, KUBERNETES):
         what = "a Kubernetes agent" if subject.edge.style == KUBERNETES else "no Tentacle"
         yield Found(f"{records_of(subject)} is {what}.", {}, "", (subject,))
@@ -124,7 +124,7 @@ def _not_switchable(estate: Estate, subject: Subject) -> Iterator[Verdict]:
     elif subject.disk is not None:
         yield Fine()
     else:
-        yield Unjudged(f"disk: {subject.sources[audit.DISK].reason}")
+        yield Unjudged(subject.silence(audit.DISK))
 
 
 RULES: Dict[str, SubjectRule] = {

@@ -13,7 +13,7 @@ from typing import Dict, Iterator, Optional, Sequence, Tuple
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit import facts as audit
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit import pins
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import Estate, Subject
-from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import Fine, Found, SubjectRule, Unjudged, Verdict
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import Fine, Found, SubjectRule, Unjudged, Verdict, disk_unread
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import LISTENING, POLLING, WEBSOCKET, TrustEntry
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.names import some
 
@@ -63,7 +63,7 @@ def _locked_out_after_restart(estate: Estate, subject: Subject) -> Iterator[Verd
     if not wanted:
         yield Unjudged("the Server's certificate is not known: no node was seen on the wire, and REST was not read")
     elif subject.disk is None:
-        yield Unjudged(_why(subject, audit.DISK))
+        yield Unjudged(subject.silence(audit.DISK))
     elif _unasked(estate, subject):
         yield Unjudged(_unasked(estate, subject))
     else:
@@ -92,7 +92,7 @@ def _unchecked_trust(estate: Estate, subject: Subject) -> Iterator[Verdict]:
     elif not estate.facts.callers:
         yield Unjudged("no Server PFX was given")
     elif not subject.has(audit.WIRE):
-        yield Unjudged(_why(subject, audit.WIRE))
+        yield Unjudged(subject.silence(audit.WIRE))
     elif any(subject.verdict(caller) not in ("refused", "unproven") for caller in (pins.RANDOM, pins.NONE)):
         yield Unjudged("a certificate made for this audit, or none, got no clear answer")
     else:
@@ -101,8 +101,7 @@ def _unchecked_trust(estate: Estate, subject: Subject) -> Iterator[Verdict]:
 
 def _ghost_pin(estate: Estate, subject: Subject) -> Iterator[Verdict]:
     if subject.disk is None:
-        if subject.is_tentacle:
-            yield Unjudged(_why(subject, audit.DISK))
+        yield from disk_unread(subject)
         return
     unknown = sorted({entry.canonical for entry in subject.disk.trust if entry.canonical and entry.style != WEBSOCKET} - estate.ours - estate.theirs)
     if estate.facts.known is None:
@@ -123,7 +122,7 @@ def _missing_node(estate: Estate, subject: Subject) -> Iterator[Verdict]:
     if subject.edge.style != POLLING or belongs(estate, subject) is False:
         return
     if subject.disk is None:
-        yield Unjudged(_why(subject, audit.DISK))
+        yield Unjudged(subject.silence(audit.DISK))
         return
     entries = subject.entries()
     unplaced = pins.elsewhere(estate, entries)
@@ -141,7 +140,7 @@ def _missing_node(estate: Estate, subject: Subject) -> Iterator[Verdict]:
 
 def _duplicate_entry(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
     if subject.disk is None:
-        yield from _unread(subject)
+        yield from disk_unread(subject)
         return
     met: Dict[Tuple[str, str, Optional[str], str], int] = {}
     for entry in subject.disk.trust:
@@ -158,20 +157,24 @@ def _duplicate_entry(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
 
 def _non_canonical(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
     if subject.disk is None:
-        yield from _unread(subject)
+        yield from disk_unread(subject)
         return
     odd = {entry.spelled: entry for entry in subject.disk.trust if entry.spelled.strip() and entry.spelled != entry.canonical}
     for spelled, entry in sorted(odd.items()):
         matches = "matches while it listens, and never when polling" if entry.canonical and entry.style == LISTENING else "never matches"
-        bare = "".join(letter for letter in spelled.upper() if letter in "0123456789ABCDEF")
-        yield Found(f"{subject.name} has the pin {spelled!a}, which {matches}.", {"certificate": entry.canonical or bare}, spelled, (subject,))
+        yield Found(
+            f"{subject.name} has the pin {spelled!a}, which {matches}.",
+            {"certificate": entry.canonical or pins.as_read(spelled)},
+            spelled,
+            (subject,),
+        )
     if not odd:
         yield Fine()
 
 
 def _blank_pin(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
     if subject.disk is None:
-        yield from _unread(subject)
+        yield from disk_unread(subject)
         return
     blank = [entry for entry in subject.disk.trust if not entry.spelled.strip()]
     if not blank:
@@ -183,7 +186,7 @@ def _blank_pin(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
 
 def _wss_pin(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
     if subject.disk is None:
-        yield from _unread(subject)
+        yield from disk_unread(subject)
         return
     entries = [entry for entry in subject.disk.trust if entry.style == WEBSOCKET]
     if not entries:
@@ -229,19 +232,9 @@ def _unasked(estate: Estate, subject: Subject) -> str:
     return "neither a record nor its trust says that it is this Server's"
 
 
-def _why(subject: Subject, source: str) -> str:
-    reading = subject.sources[source]
-    return f"{source}: {reading.reason or reading.state}"
-
-
-def _unread(subject: Subject) -> Iterator[Verdict]:
-    if subject.is_tentacle:
-        yield Unjudged(_why(subject, audit.DISK))
-
-
 def _why_not_running(estate: Estate, subject: Subject) -> str:
     if not subject.has(audit.WIRE) and subject.edge.style == LISTENING:
-        wire = _why(subject, audit.WIRE)
+        wire = subject.silence(audit.WIRE)
     elif subject.edge.style == POLLING:
         wire = "nobody can call a Tentacle that polls"
     else:
@@ -249,7 +242,7 @@ def _why_not_running(estate: Estate, subject: Subject) -> str:
     process = subject.process
     if process is not None:
         return f"{wire}; process: its log does not name the pins that it started with"
-    return f"{wire}; {_why(subject, audit.PROCESS) if not subject.has(audit.PROCESS) else 'process: it does not run'}"
+    return f"{wire}; {subject.silence(audit.PROCESS) if not subject.has(audit.PROCESS) else 'process: it does not run'}"
 
 
 def _values(subject: Subject, certificate: str) -> Dict[str, str]:

@@ -12,6 +12,7 @@ import hashlib
 from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple, Union
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.codes import CODES
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import DISK
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import Estate, Subject
 
 TENTACLE, NODE, SERVER, CERTIFICATE, SPACE, FLEET, HOST = "tentacle", "node", "server", "certificate", "space", "fleet", "host"
@@ -44,6 +45,12 @@ class Found(NamedTuple):
 Verdict = Union[Fine, Unjudged, Found]
 SubjectRule = Callable[[Estate, Subject], Iterator[Verdict]]
 EstateRule = Callable[[Estate], Iterator[Verdict]]
+
+
+def disk_unread(subject: Subject) -> Iterator[Verdict]:
+    """For a code that needs the disk: whoever is no Tentacle has none."""
+    if subject.is_tentacle:
+        yield Unjudged(subject.silence(DISK))
 
 
 def row(code: str, found: Found) -> Dict[str, Any]:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, FrozenSet, List, Mapping, Optional, Sequence, Tuple
+from typing import AbstractSet, Any, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.records import MachineRecord
@@ -204,6 +204,11 @@ def address_of(host: str, port: int) -> str:
 def split_address(address: str) -> Tuple[str, int]:
     host, _colon, port = address.rpartition(":")
     return host.strip("[]").lower(), int(port)
+
+
+def is_called(host: str, names: AbstractSet[str]) -> bool:
+    """Whether one of ``names`` (lower case) is the host's, with or without its domain."""
+    return bool({host.lower(), host.lower().partition(".")[0]} & names)
 
 
 def place_of(address: str) -> str:

@@ -30,6 +30,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges imp
     Record,
     Visit,
     address_of,
+    is_called,
     split_address,
 )
 
@@ -317,7 +318,7 @@ class _Matcher:
         """Those that have the name of the record, with or without a domain; where none has, it may be any of them."""
         names = {record.name.lower() for record in site.records}
         hosts = tuple(host for host, _why in self._unvisited)
-        return tuple(host for host in hosts if {host.lower(), host.lower().partition(".")[0]} & names) or hosts
+        return tuple(host for host in hosts if is_called(host, names)) or hosts
 
     def _why_unmatched(self, site: _Site) -> Blocker:
         where = site.endpoint or f"subscription {site.subscription}"

@@ -10,6 +10,7 @@ import contextlib
 import select
 import socket
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -31,7 +32,7 @@ Place = tuple[str, int]
 Result = TypeVar("Result")
 
 
-class Front:
+class Front(ABC):
     """Listens from its making until `stop`; each connection gets a daemon thread."""
 
     def __init__(self, host: str, port: int) -> None:
@@ -47,9 +48,9 @@ class Front:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
+    @abstractmethod
     def converse(self, client: socket.socket) -> None:
         """All that is said on one connection, which is closed afterwards."""
-        raise NotImplementedError
 
     def _accept(self) -> None:
         while True:
