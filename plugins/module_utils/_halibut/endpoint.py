@@ -21,6 +21,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import 
 LISTENING_PORT = 10933
 _WANTED = "An endpoint is host:port, such as web-01.example.com:10933, 10.0.0.7:10933 or [fd00::7]:10933."
 _LOOK_UPS_AT_ONCE = 16
+_MOST_LOOK_UPS_AT_ONCE = 512
 
 Address = Tuple[int, Tuple[object, ...]]  # family, socket address
 
@@ -93,7 +94,8 @@ class Directory:
         answers: "queue.SimpleQueue[Tuple[str, List[Address], str]]" = queue.SimpleQueue()
         for name in names:
             tasks.put(name)
-        self._start(tasks, answers)
+        workers = _LOOK_UPS_AT_ONCE
+        self._start(workers, tasks, answers)
         waiting = len(names)
         while waiting:
             try:
@@ -101,7 +103,10 @@ class Directory:
             except queue.Empty:
                 if tasks.empty():
                     return
-                self._start(tasks, answers)  # all of them hang: the names behind theirs get their turn
+                # All of them hang, and the names behind theirs get their turn; twice as many each time, or a dead resolver
+                # would hold 5,000 names up for half an hour.
+                workers = min(2 * workers, _MOST_LOOK_UPS_AT_ONCE)
+                self._start(workers, tasks, answers)
                 continue
             self._found[name], self._errors[name] = found, error
             waiting -= 1
@@ -116,8 +121,8 @@ class Directory:
     def reason(self, place: Union[Endpoint, Proxy]) -> str:
         return self._errors.get(place.host) or f"the resolver did not answer within {self._patience:g} s"
 
-    def _start(self, tasks: "queue.SimpleQueue[str]", answers: "queue.SimpleQueue[Tuple[str, List[Address], str]]") -> None:
-        for _ignored in range(min(_LOOK_UPS_AT_ONCE, tasks.qsize())):
+    def _start(self, workers: int, tasks: "queue.SimpleQueue[str]", answers: "queue.SimpleQueue[Tuple[str, List[Address], str]]") -> None:
+        for _ignored in range(min(workers, tasks.qsize())):
             threading.Thread(target=self._work, args=(tasks, answers), daemon=True).start()
 
     def _work(self, tasks: "queue.SimpleQueue[str]", answers: "queue.SimpleQueue[Tuple[str, List[Address], str]]") -> None:

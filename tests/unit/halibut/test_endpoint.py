@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -53,3 +54,20 @@ def test_a_resolver_that_hangs_holds_up_neither_other_names_nor_the_sweep() -> N
     assert directory.addresses(Endpoint("", "web-01", 7)) == [(socket.AF_INET, ("127.0.0.1", 7))]
     assert directory.addresses(Endpoint("", "dead-1", 7)) == []
     assert directory.reason(Endpoint("", "dead-1", 7)) == "the resolver did not answer within 0.2 s"
+
+
+def test_a_resolver_that_is_dead_is_given_up_after_a_few_patiences_however_many_names_there_are() -> None:
+    never = threading.Event()
+    asked: list[str] = []
+
+    def look_up(name: str, *_more: Any, **_how: Any) -> list[tuple[object, ...]]:
+        asked.append(name)
+        never.wait(30.0)
+        return []
+
+    began = time.monotonic()
+    Directory(0.1, look_up).learn(f"web-{number:04}" for number in range(1000))
+    took = time.monotonic() - began
+    never.set()
+    assert len(asked) == 1000
+    assert took < 3.0  # 16 at a time, it would take 62 patiences
