@@ -23,11 +23,12 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import 
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._action import OctoAction, forks_of, this_run
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._api import API_ARGUMENTS, client_from
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._gates import Frame, Gate, Gates
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._inventory import Inventory
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._keys import keys_of
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._options import options_of
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._secret_call import SecretCalls
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._shadow import shadow_of
-from ansible_collections.octofleet.octopus.plugins.plugin_utils._survey import Asked, Inventory, Survey
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._survey import Asked, Survey
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._vantage import sweep_from
 
 ARGUMENTS: dict[str, Any] = {

@@ -24,8 +24,10 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts imp
     DISK,
     NOT_ASKED,
     NOT_READ,
+    POLICIES,
     PROCESS,
     READ,
+    WAS_READ,
     WIRE,
     AuditFacts,
     CertificateSeen,
@@ -33,6 +35,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts imp
     PolicySeen,
     Reading,
     Server,
+    Unread,
 )
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import usual_endpoint
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
@@ -40,8 +43,8 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._fleet import ed
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import call, probe
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import endpoint as endpoints
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.client import OctopusClient
-from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.records import MachineRecord, Space
-from ansible_collections.octofleet.octopus.plugins.plugin_utils._survey import Inventory
+from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.records import TARGET, WORKER, MachineRecord, Space
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._inventory import Inventory
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._vantage import Sweep, ways
 
 COLLECTION = "0.1.0"
@@ -90,6 +93,7 @@ class _Told:
     machines: tuple[MachineRecord, ...] = ()
     records: tuple[fleet.Record, ...] = ()
     unseen: tuple[tuple[str, str], ...] = ()
+    unread: tuple[Unread, ...] = ()
     policies: tuple[PolicySeen, ...] = ()
     contacts: Mapping[str, str] = field(default_factory=dict)
     proxies: Mapping[str, endpoints.Proxy] = field(default_factory=dict, repr=False)
@@ -180,6 +184,7 @@ class Collector:
             visits=visits,
             records=told.records,
             unseen_spaces=told.unseen,
+            unread=told.unread,
             policies=told.policies,
             last_contact=told.contacts,
             sights=sights,
@@ -227,7 +232,7 @@ class Collector:
             return None
         nodes: dict[str, list[Node]] = {}
         for place in self._question.known:
-            told = Node("as told", presented=place.thumbprint, reading=Reading(READ))
+            told = Node("as told", presented=place.thumbprint, reading=WAS_READ)
             nodes.setdefault(place.server, []).append(_node(place.endpoint.name, place.endpoint, "", wire, ()) if place.endpoint else told)
         return tuple(Server(name, tuple(of)) for name, of in nodes.items())
 
@@ -288,7 +293,7 @@ class _Database:
         gaps: list[str] = []
         certificate = self._ask(client.certificate, gaps)
         nodes = self._ask(client.nodes, gaps) or []
-        told = _Told(Reading(READ), certificate.thumbprint.upper() if certificate else None, tuple(node.name for node in nodes))
+        told = _Told(WAS_READ, certificate.thumbprint.upper() if certificate else None, tuple(node.name for node in nodes))
         for space in visible:
             told = self._space(client, space, told)
         told = replace(told, contacts=self._contacts(told.machines), unseen=tuple(self._unseen))
@@ -296,20 +301,23 @@ class _Database:
 
     def _space(self, client: OctopusClient, space: Space, told: _Told) -> _Told:
         gaps: list[str] = []
-        machines = self._ask(lambda: client.machines(space), gaps) or []
-        named = (self._ask(lambda: client.environments(space), gaps) or {}) if machines else {}
-        policies = self._ask(lambda: client.policies(space), gaps) or []
-        behind = [machine for machine in machines if machine.proxy_id and machine.address and machine.port and machine.has_tentacle]
-        proxies = (self._ask(lambda: ways(client, [space], behind, self._question.proxies), gaps, ends=False) or {}) if behind else {}
-        places = {fleet.address_of(str(machine.address), int(machine.port or 0)) for machine in behind}
+        targets = self._ask(lambda: client.machines(space, (TARGET,)), gaps) or []
+        machines = targets + (self._ask(lambda: client.machines(space, (WORKER,)), gaps) or [])
         self._unseen += [(space.name, why) for why in dict.fromkeys(gaps)]
+        parts: dict[str, list[str]] = {"environments": [], POLICIES: [], "proxies": []}
+        named = (self._ask(lambda: client.environments(space), parts["environments"]) or {}) if machines else {}
+        policies = self._ask(lambda: client.policies(space), parts[POLICIES]) or []
+        behind = [machine for machine in machines if machine.proxy_id and machine.address and machine.port and machine.has_tentacle]
+        proxies = (self._ask(lambda: ways(client, [space], behind, self._question.proxies), parts["proxies"], ends=False) or {}) if behind else {}
+        places = {fleet.address_of(str(machine.address), int(machine.port or 0)) for machine in behind}
         return replace(
             told,
+            unread=(*told.unread, *(Unread(space.name, part, why) for part, reasons in parts.items() for why in reasons if why not in gaps)),
             machines=(*told.machines, *machines),
             records=(*told.records, *(fleet.record_of(machine, named) for machine in machines)),
             policies=(*told.policies, *(PolicySeen(one.id, one.name, space.name, one.deletes_unavailable_after) for one in policies)),
             proxies={**told.proxies, **proxies},
-            no_way={**told.no_way, **{place: gaps[-1] for place in places if place not in proxies and gaps}},
+            no_way={**told.no_way, **{place: why for place in places if place not in proxies for why in parts["proxies"]}},
         )
 
     def _ask(self, question: Callable[[], T], gaps: list[str], ends: bool = True) -> T | None:

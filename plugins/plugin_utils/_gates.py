@@ -27,7 +27,8 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import phase, plan, report, rules, words
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.choose import GENERATE
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import Contract, Expand, Facts, RestartNode, Step, Switch, Verdict
-from ansible_collections.octofleet.octopus.plugins.plugin_utils._survey import Inventory, Survey
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._inventory import Inventory
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._survey import Survey
 
 NOBODY = ["!all"]
 PERMIT_SECONDS = 900.0

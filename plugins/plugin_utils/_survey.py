@@ -35,49 +35,12 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._rotation import
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts import EdgeFacts, Facts, NodeFacts, OtherServer, PolicyFacts
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.pace import Away
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._inventory import Inventory
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._shadow import Shadow
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._vantage import Sweep, ways
 
-# Registered by the role's tasks; the latest visit of a host is the one that counts.
+# Registered by the role's tasks.
 ACTS = ("octopus_backup", "octopus_staged", "octopus_activation", "octopus_drained", "octopus_restart", "octopus_undrained")
-VISITS = ("octopus_removal", "octopus_visit", "octopus_reading")
-NODE_PORT = 10943
-
-
-@dataclass(frozen=True)
-class Inventory:
-    """What the inventory says, read through hostvars so that every value is templated for its own host."""
-
-    hostvars: Mapping[str, Mapping[str, Any]]
-    tentacles: Sequence[str]
-    servers: Sequence[str]
-    _met: dict[str, Mapping[str, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
-
-    def of(self, host: str, variable: str) -> Any:
-        try:
-            if host not in self._met:
-                # hostvars puts all variables of a host together at each access, a millisecond each, and a gate asks for ten of every host.
-                self._met[host] = self.hostvars[host]
-            return self._met[host].get(variable)
-        except KeyError:
-            return None
-
-    def hosts(self) -> list[fleet.InventoryHost]:
-        return [fleet.InventoryHost(host, tuple(dict.fromkeys(self._addresses(host)))) for host in self.tentacles]
-
-    def node_endpoint(self, host: str) -> str:
-        return str(self.of(host, "octopus_node_endpoint") or fleet.address_of(str(self.of(host, "ansible_host") or host), NODE_PORT))
-
-    def visits(self, host: str) -> list[fleet.Visit]:
-        """All of this run, the latest first; one that was skipped if there was none."""
-        found = [self.of(host, name) for name in VISITS]
-        made = [result for result in found if result and not result.get("skipped")]
-        return [fleet.visit_of(host, result, float(result.get("observed_at") or 0.0)) for result in made] or [fleet.visit_of(host, None, 0.0)]
-
-    def _addresses(self, host: str) -> Iterable[str]:
-        yield from (str(address) for address in self.of(host, "octopus_addresses") or ())
-        yield str(self.of(host, "ansible_host") or host)
-        yield host
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,10 @@
 
 """What others take for the same certificates, in CPU of the client's processes (design/performance.md 1.3); medians of ratios inside a round.
 
-A scanner shows each endpoint's certificate and is told to do little else; a run over one endpoint, its start, is taken off. Ours is the sweep
-alone, without the start of Python. What starts are is said beside it: over a fleet they do not matter, for one host a scanner may be the cheaper.
+A scanner shows each endpoint's certificate and is told to do little else. It is a process of its own each time, so its start counts, over the
+200 endpoints for which the design set the figures; the sweep is part of an ansible-playbook that runs anyway, so Python's start does not, as it
+does not beside community.crypto. Both other ways to reckon are said below each figure: over a large fleet no start matters, for a few hosts a scanner
+may be the cheaper one.
 """
 
 from __future__ import annotations
@@ -85,17 +87,20 @@ def test_a_scanner(fleet: Fleet, tmp_path: Path, report: Report, name: str) -> N
     assert {one.out.count(scanner.sign) for one in runs["theirs"]} == {scanner.signs * SCANNED}
     assert {one.out.count('"presented": "') for one in runs["ours"]} == {SCANNED}
     swept = [float(one.err) for one in runs["ours"]]
+    starts = [one.cpu for one in runs["their start"]]
+    without = statistics.median((their.cpu - start) / our for their, start, our in zip(runs["theirs"], starts, swept, strict=True))
+    whole = statistics.median(their.cpu / our.cpu for their, our in zip(runs["theirs"], runs["ours"], strict=True))
     notes = [
-        f"whole processes, start included: {_median(runs['theirs']):.2f} s against {_median(runs['ours']):.2f} s,"
-        f" {_median(runs['theirs']) / _median(runs['ours']):.1f} times;"
-        f" the starts: {_median(runs['their start']):.2f} s and {_median(runs['ours']) - statistics.median(swept):.2f} s",
+        f"without either's start {without:.1f} times, with both starts {whole:.1f} times;"
+        f" the starts: {statistics.median(starts):.2f} s and {_median(runs['ours']) - statistics.median(swept):.2f} s,"
+        f" whole processes: {_median(runs['theirs']):.2f} s and {_median(runs['ours']):.2f} s",
         f"{' '.join(Path(word).name if word.startswith('/') else word for word in commands['theirs'])}",
     ]
     if least:
-        notes.append(f"{WHOLE[name][0]}: {statistics.median(_ratios(runs['least'], runs['their start'], swept)):.1f} times")
+        notes.append(f"{WHOLE[name][0]}: {_times(runs['least'], swept):.1f} times")
     report(
         f"octo_probe against {name}, {SCANNED} endpoints, {ROUNDS} interleaved rounds",
-        [Figure("times less CPU an endpoint", statistics.median(_ratios(runs["theirs"], runs["their start"], swept)), scanner.target, at_least=True)],
+        [Figure("times less CPU, its process against the sweep", _times(runs["theirs"], swept), scanner.target, at_least=True)],
         notes,
     )
 
@@ -106,8 +111,8 @@ def _targets(folder: Path, fleet: Fleet, count: int) -> Path:
     return file
 
 
-def _ratios(theirs: list[Run], starts: list[Run], ours: list[float]) -> list[float]:
-    return [(their.cpu - start.cpu) / our for their, start, our in zip(theirs, starts, ours, strict=True)]
+def _times(theirs: list[Run], ours: list[float]) -> float:
+    return statistics.median(their.cpu / our for their, our in zip(theirs, ours, strict=True))
 
 
 def _median(runs: list[Run]) -> float:

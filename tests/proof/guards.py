@@ -260,8 +260,8 @@ GUARDS: Mapping[str, tuple[Guard, ...]] = {
         ),
         Guard(
             "module_utils/_halibut/call.py",
-            "self._tls.send(NULL_MESSAGE)",
-            "self._tls.shutdown()",
+            "self._leave(NULL_MESSAGE)",
+            "self._leave()",
             "tests/unit/halibut/test_probe_lab.py::test_a_whole_matrix_leaves_no_error_line[1.3]",
         ),
     ),

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit import facts as audit_facts
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit import identity_rules, pins
@@ -82,21 +82,27 @@ def _pins_of(subject: Subject) -> Set[str]:
 
 
 class _Shared:
-    """Equal parts of rows are one object: of 5,000 Tentacles nearly all were read alike."""
+    """Equal parts of rows are one object: of 5,000 Tentacles nearly all were read alike. What a part is made of is shared already."""
 
     def __init__(self) -> None:
-        self._met: Dict[Tuple[Tuple[str, str], ...], Dict[str, str]] = {}
+        self._met: Dict[Tuple[Any, ...], Dict[str, Any]] = {}
+        self._lists: Dict[Tuple[str, ...], List[str]] = {}
 
-    def __call__(self, part: Dict[str, str]) -> Dict[str, str]:
-        return self._met.setdefault(tuple(part.items()), part)
+    def __call__(self, part: Dict[str, Any]) -> Dict[str, Any]:
+        key = tuple((name, id(value) if isinstance(value, dict) else value) for name, value in part.items())
+        return self._met.setdefault(key, part)
+
+    def names(self, words: Iterable[str]) -> List[str]:
+        """Sorted, each once."""
+        found = sorted(set(words))
+        return self._lists.setdefault(tuple(found), found)
 
 
 def _row(estate: Estate, subject: Subject, columns: Sequence[str], share: _Shared) -> Dict[str, Any]:
     edge, facts = subject.edge, estate.facts
-    own = facts.certificates.get(subject.presented or "")
+    said = _said(facts.certificates.get(subject.presented or ""))
     process = subject.process
-    mine = _pins_of(subject)
-    presented = estate.ours | estate.theirs
+    shown = estate.ours | estate.theirs | _pins_of(subject) if subject.is_tentacle else frozenset()
     return {
         "id": subject.name,
         "host": edge.host,
@@ -104,18 +110,18 @@ def _row(estate: Estate, subject: Subject, columns: Sequence[str], share: _Share
         "style": edge.style,
         "endpoint": edge.endpoint,
         "subscription": edge.subscription,
-        "spaces": sorted({record.space for record in subject.records}),
-        "environments": sorted({name for record in subject.records for name in record.environments}),
-        "roles": sorted({role for record in subject.records for role in record.roles}),
+        "spaces": share.names(record.space for record in subject.records),
+        "environments": share.names(name for record in subject.records for name in record.environments),
+        "roles": share.names(role for record in subject.records for role in record.roles),
         "records": [_record(facts, record) for record in subject.records],
         "presented": subject.presented,
         "on_disk": subject.on_disk,
-        "certificate": _said(own),
+        "certificate": share(said) if said else None,
         "started_at": process.started_at if process else "",
         "restart_pending": process.restart_pending if process else "unknown",
-        "sources": {source: share(_reading(reading)) for source, reading in subject.sources.items()},
+        "sources": share({source: share(_reading(reading)) for source, reading in subject.sources.items()}),
         "identity": identity_rules.identity(subject),
-        "cells": {one: share(_cell(estate, subject, one)) for one in columns if subject.is_tentacle and (one in presented or one in mine)},
+        "cells": share({one: share(_cell(estate, subject, one)) for one in columns if one in shown}),
         "severity": NOT_JUDGED,
     }
 

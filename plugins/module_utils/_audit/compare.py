@@ -9,8 +9,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Sequence
 
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import SPACE
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 
 SCHEMA = "octofleet.octopus/audit"
@@ -64,11 +65,17 @@ def _is_out_of_sight(finding: Document, document: Document, earlier: Document, r
         return True
     if finding["code"] == "UNREACHABLE" and any(earlier["sources"][name]["asked"] and not one["asked"] for name, one in document["sources"].items()):
         return True  # what was not asked this time was not reached either
+    if finding["code"] != "UNREACHABLE" and finding["kind"] == SPACE and any(_is_unread(one, finding["spaces"]) for one in document["findings"]):
+        return True
     return any(
         _was_read(source, earlier, earlier_rows.get(subject)) and not _was_read(source, document, _same(rows, subject, earlier_rows))
         for subject in finding["subjects"]
         for source in document["sources"]
     )
+
+
+def _is_unread(finding: Document, spaces: Sequence[str]) -> bool:
+    return finding["code"] == "UNREACHABLE" and finding["kind"] == SPACE and not set(finding["spaces"]).isdisjoint(spaces)
 
 
 def _same(rows: Document, subject: str, earlier_rows: Document) -> Optional[Document]:

@@ -148,6 +148,10 @@ def _deletion_risk(estate: Estate) -> Iterator[Verdict]:
     if not whole.ok:
         yield Unjudged(f"database: {whole.reason}")
         return
+    yield from (Unjudged(f"database: space {space} was not read") for space, _why in estate.facts.unseen_spaces)
+    yield from (
+        Unjudged(f"database: the {part} of space {space} were not read") for space, part, _why in estate.facts.unread if part == audit.POLICIES
+    )
     used: Dict[Tuple[str, str], int] = {}
     for subject in estate.subjects:
         for record in subject.records if subject.is_tentacle else ():
@@ -175,6 +179,8 @@ def _unreachable(estate: Estate) -> Iterator[Verdict]:
     if facts.reading_of(audit.DATABASE).ok:
         for space, why in facts.unseen_spaces:
             yield Found(f"database: space {space} was not read: {why}", {}, "", (), f"space {space}", verdicts.SPACE, (space,))
+        for space, part, why in facts.unread:
+            yield Found(f"database: the {part} of space {space} were not read: {why}", {}, part, (), f"space {space}", verdicts.SPACE, (space,))
     if facts.reading_of(audit.WIRE).ok:
         for server, node in _nodes(estate):
             if node.reading.state == audit.NOT_READ:

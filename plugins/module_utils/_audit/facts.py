@@ -12,7 +12,7 @@ Nothing here concludes anything. A source that was not asked is not in ``asked``
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import FrozenSet, Mapping, Optional, Tuple
+from typing import FrozenSet, Mapping, NamedTuple, Optional, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import InventoryHost, Record, Visit
 
@@ -31,6 +31,9 @@ class Reading:
     @property
     def ok(self) -> bool:
         return self.state == READ
+
+
+WAS_READ = Reading(READ)  # one for all of thousands
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Sight:
 
     @property
     def reading(self) -> Reading:
-        return Reading(NOT_READ, self.reason) if self.reason or not self.presented else Reading(READ)
+        return Reading(NOT_READ, self.reason) if self.reason or not self.presented else WAS_READ
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,17 @@ class PolicySeen:
     deletes_after: Optional[float] = None  # seconds; None: never
 
 
+POLICIES = "machine policies"
+
+
+class Unread(NamedTuple):
+    """A part of a space that was not read, though its records were."""
+
+    space: str
+    part: str  # POLICIES, environments, proxies
+    why: str
+
+
 @dataclass(frozen=True)
 class AuditFacts:
     made_at: str  # ISO 8601, UTC, to the second
@@ -115,7 +129,8 @@ class AuditFacts:
     hosts: Tuple[InventoryHost, ...] = ()
     visits: Tuple[Visit, ...] = ()  # of the hosts: disk and process
     records: Tuple[Record, ...] = ()  # of all spaces that were read
-    unseen_spaces: Tuple[Tuple[str, str], ...] = ()  # (space, why): asked for or listed, and not read
+    unseen_spaces: Tuple[Tuple[str, str], ...] = ()  # (space, why): asked for or listed, and its records were not read, or not all of them
+    unread: Tuple[Unread, ...] = ()
     policies: Tuple[PolicySeen, ...] = ()
     last_contact: Mapping[str, str] = field(default_factory=dict)  # ISO 8601 by "<space>/<record id>", the Server's clock; polling ones
     sights: Mapping[str, Sight] = field(default_factory=dict)  # by endpoint, "host:port" as edges.address_of spells it
@@ -127,4 +142,4 @@ class AuditFacts:
         """Of a source as a whole: not asked, failed as a whole, or read as far as each row says."""
         if source not in self.asked:
             return Reading(NOT_ASKED, "not asked for")
-        return self.sources.get(source, Reading(READ))
+        return self.sources.get(source, WAS_READ)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Dict, FrozenSet, Iterator, List, Mapping, Optional, Set, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit import facts as audit
-from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import NOT_ASKED, NOT_READ, READ, AuditFacts, Reading, Sight
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import NOT_ASKED, NOT_READ, WAS_READ, AuditFacts, Reading, Sight
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import (
     LISTENING,
     POLLING,
@@ -116,6 +116,7 @@ class Estate:
     def __init__(self, facts: AuditFacts) -> None:
         self.facts = facts
         self._places: Dict[str, str] = {}
+        self._sources: Dict[Tuple[Reading, ...], Mapping[str, Reading]] = {}  # most were read alike
         self._hosts = {host.name: host for host in facts.hosts}
         self.disputed = _disputed(facts)
         self.presented = facts.server.presented - self.disputed
@@ -252,12 +253,8 @@ class Estate:
 
     def _subject(self, edge: Edge, instance: Optional[Instance]) -> Subject:
         sight = self.facts.sights.get(edge.endpoint or "")
-        sources = {
-            audit.WIRE: self._wire(edge, sight),
-            audit.DISK: self._disk(edge, instance),
-            audit.DATABASE: self._database(edge),
-            audit.PROCESS: self._process(edge, instance),
-        }
+        read = (self._wire(edge, sight), self._disk(edge, instance), self._database(edge), self._process(edge, instance))
+        sources = self._sources.setdefault(read, dict(zip(audit.SOURCES, read)))
         return Subject(edge.name, edge, instance, sight, sources)
 
     def _wire(self, edge: Edge, sight: Optional[Sight]) -> Reading:
@@ -267,7 +264,7 @@ class Estate:
         if edge.style == POLLING:  # nobody can call it; what there is to see is what the nodes present to it
             nodes = self.facts.server.nodes
             unread = [f"{node.name}: {node.reading.reason}" for node in nodes if not node.reading.ok]
-            return Reading(READ) if len(unread) < len(nodes) else Reading(NOT_READ, "; ".join(unread) or "no node of the Server is known")
+            return WAS_READ if len(unread) < len(nodes) else Reading(NOT_READ, "; ".join(unread) or "no node of the Server is known")
         if edge.style != LISTENING:
             return Reading(NOT_ASKED, f"nothing to connect to ({edge.style})")
         if edge.endpoint is None:
@@ -280,7 +277,7 @@ class Estate:
             return whole
         if instance is None:
             return self._absent(edge)
-        return Reading(READ) if instance.readable else Reading(NOT_READ, instance.reason or instance.code)
+        return WAS_READ if instance.readable else Reading(NOT_READ, instance.reason or instance.code)
 
     def _process(self, edge: Edge, instance: Optional[Instance]) -> Reading:
         whole = self.facts.reading_of(audit.PROCESS)
@@ -291,7 +288,7 @@ class Estate:
         unknown = next((sentence for code, sentence in instance.unready if code == "SERVICE_UNKNOWN"), "")
         if not instance.readable:
             return Reading(NOT_READ, instance.reason or instance.code)
-        return Reading(NOT_READ, unknown) if unknown and not instance.pid else Reading(READ)
+        return Reading(NOT_READ, unknown) if unknown and not instance.pid else WAS_READ
 
     def _absent(self, edge: Edge) -> Reading:
         if not (edge.style in (LISTENING, POLLING, WEBSOCKET) or edge.host):

@@ -9,6 +9,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from sys import intern
 from typing import AbstractSet, Any, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
@@ -264,12 +266,12 @@ def instance_of(host: str, row: Mapping[str, Any]) -> Instance:
     file = row.get("file") or {}
     return Instance(
         host=host,
-        name=str(row.get("instance") or "?"),
-        code="" if row.get("ok", True) else str(row.get("code") or "UNREADABLE"),
+        name=_word(row.get("instance") or "?"),
+        code="" if row.get("ok", True) else _word(row.get("code") or "UNREADABLE"),
         reason=str(row.get("reason") or ""),
-        configuration=str(row.get("configuration") or ""),
+        configuration=_word(row.get("configuration")),
         thumbprint=_upper(row.get("thumbprint")),
-        communication=str(row.get("communication") or UNKNOWN),
+        communication=_word(row.get("communication") or UNKNOWN),
         listens=bool(listening.get("enabled", True)),
         port=listening.get("port"),
         ip=listening.get("ip"),
@@ -277,8 +279,8 @@ def instance_of(host: str, row: Mapping[str, Any]) -> Instance:
         pid=int(service.get("pid") or 0),
         started_at=str(service.get("started_at") or ""),
         started_monotonic_us=int(service.get("started_monotonic_us") or 0),
-        restart_pending=str(row.get("restart_pending") or "unknown"),
-        pins_in_process=None if pins is None else frozenset(str(pin).upper() for pin in pins),
+        restart_pending=_word(row.get("restart_pending") or "unknown"),
+        pins_in_process=None if pins is None else _set_of(tuple(str(pin).upper() for pin in pins)),
         polls=tuple(_poll(one) for one in row.get("polls") or ()),
         unready=tuple((str(why.get("code")), str(why.get("sentence"))) for why in ready.get("reasons") or () if not ready.get("ok", True)),
         foreign_lost=tuple(sorted(_canonicals(row.get("before")) - _canonicals(row.get("after")))),
@@ -296,10 +298,28 @@ def _trust(entries: Sequence[Mapping[str, Any]]) -> Tuple[TrustEntry, ...]:
     found: List[TrustEntry] = []
     for entry in entries:
         spelled = str(entry.get("thumbprint") or "")
-        canonical = entry.get("canonical") or (spelled.upper() if _thumbprint.is_canonical(spelled.upper()) else None)
+        canonical = str(entry.get("canonical") or "") or (spelled.upper() if _thumbprint.is_canonical(spelled.upper()) else None)
         style = str(entry.get("style") or UNKNOWN)
-        found.append(TrustEntry(spelled, canonical, style, entry.get("address"), subscription_of(entry.get("subscription_id"))))
+        address = str(entry["address"]) if entry.get("address") else None
+        found.append(_entry(spelled, canonical, style, address, subscription_of(entry.get("subscription_id"))))
     return tuple(found)
+
+
+# Thousands of Tentacles trust the same certificates and are spelled with the same words: one object for all that are alike.
+
+
+@lru_cache(maxsize=4096)
+def _entry(spelled: str, canonical: Optional[str], style: str, address: Optional[str], subscription: Optional[str]) -> TrustEntry:
+    return TrustEntry(spelled, canonical, style, address, subscription)
+
+
+@lru_cache(maxsize=4096)
+def _set_of(pins: Tuple[str, ...]) -> FrozenSet[str]:
+    return frozenset(pins)
+
+
+def _word(text: Any) -> str:
+    return intern(str(text or ""))
 
 
 def _poll(row: Mapping[str, Any]) -> Poll:

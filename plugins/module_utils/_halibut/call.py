@@ -126,7 +126,7 @@ class Call:
         """The end. A finished call may wait in a queue of deadlines behind one that hangs; its buffers must not."""
         self.stage = OVER
         self._socket.close()
-        del self._tls
+        self._let_go_of_tls()
 
     def dial(self) -> None:
         """Connect. The hello is made meanwhile; a proxy is asked for the way first."""
@@ -258,15 +258,15 @@ class Call:
         self._seen = Answer("", certificate=certificate, thumbprint=_thumbprint.of_der(certificate), tls=self._tls.get_protocol_version_name())
         if not self._caller.asks:
             self._decide(IDENTITY)
-            self._say_goodbye()
+            self._leave()
         elif not self._certificate_went_out():
             self._decide(NOT_ASKED, "the port asked for no client certificate, so nobody is judged by one: not a Tentacle, or a proxy in between")
-            self._say_goodbye()
+            self._leave()
         else:
             self.stage = ASKING
             self._tls.send(QUESTION)
             self._collect()
-        self._flush()
+            self._flush()
 
     def _certificate_went_out(self) -> bool:
         """Our certificate and its signature fill a flight; without a CertificateRequest ours is an exchanged key and a Finished."""
@@ -286,17 +286,24 @@ class Call:
             return
         if self._said == ANSWER:
             self._decide(ACCEPTED)
-            self._tls.send(NULL_MESSAGE)
-            self._collect()
-            self._flush()
+            self._leave(NULL_MESSAGE)
         elif len(self._said) >= len(ANSWER) or not ANSWER.startswith(self._said):
             self._decide(UNEXPECTED, f"the question was answered with {_printable(self._said)}")
-            self._say_goodbye()
-            self._flush()
+            self._leave()
 
-    def _say_goodbye(self) -> None:
-        self._tls.shutdown()
+    def _leave(self, goodbye: bytes = b"") -> None:
+        """With these words, or politely without. What still comes is not read, so TLS need not stay in memory until the other side has closed."""
+        if goodbye:
+            self._tls.send(goodbye)
+        else:
+            self._tls.shutdown()
         self._collect()
+        self._let_go_of_tls()
+        self._flush()
+
+    def _let_go_of_tls(self) -> None:
+        if hasattr(self, "_tls"):
+            del self._tls
 
     def _ended(self) -> None:
         """The other side ended the connection."""

@@ -102,14 +102,15 @@ def sweep(
     _check(callers)
     directory = directory or Directory(limits.connect)
     directory.learn(endpoint.hop.host for endpoint in endpoints)
-    visits = {_place(endpoint): _Visit(endpoint, callers, directory, limits.control) for endpoint in endpoints}
+    turns = tuple(sorted(callers, key=lambda caller: not caller.foreign))
+    visits = {_place(endpoint): _Visit(endpoint, turns, directory, limits.control) for endpoint in endpoints}
     waiting = [visit for visit in visits.values() if visit.addresses]
     _run(waiting, callers, limits, clock, engine)
-    return [sight for endpoint in endpoints for sight in visits[_place(endpoint)].sights(endpoint)]
+    return [visits[_place(endpoint)].sight(endpoint, caller) for endpoint in endpoints for caller in callers]
 
 
 def _place(endpoint: Endpoint) -> Tuple[str, str]:
-    return endpoint.address, endpoint.hop.address
+    return endpoint.address, endpoint.proxy.address if endpoint.proxy else ""
 
 
 def _openssl() -> Engine:
@@ -147,40 +148,38 @@ def _files_left() -> int:
 
 
 class _Visit:
-    """The calls at one endpoint: whose turn it is, what each heard, and which refusals are proven."""
+    """The calls at one endpoint: whose turn it is, what each heard, and which refusals are proven. Thousands are in memory at once."""
 
-    def __init__(self, endpoint: Endpoint, callers: Sequence[Caller], directory: Directory, control: bool) -> None:
+    __slots__ = ("_control", "_failure", "_heard", "_turn", "_turns", "addresses", "endpoint", "server_name")
+
+    def __init__(self, endpoint: Endpoint, turns: Tuple[Caller, ...], directory: Directory, control: bool) -> None:
         self.endpoint = endpoint
         self.addresses: List[Address] = directory.addresses(endpoint.hop)
         named = self.addresses and not is_literal(endpoint.host)
         self.server_name = endpoint.host.rstrip(".").lower().encode("idna") if named else None
-        self._callers = callers
         self._control = control
-        self._turns: Deque[Caller] = deque(sorted(callers, key=lambda caller: not caller.foreign))
+        self._turns = turns  # one for all visits
+        self._turn = 0
         self._heard: List[Tuple[Caller, Answer]] = []
         self._failure = None if self.addresses else _unresolved(endpoint, directory.reason(endpoint.hop))
 
     def next(self) -> Optional[Caller]:
         if self._failure:
             return None
-        if self._turns:
-            return self._turns[0]
+        if self._turn < len(self._turns):
+            return self._turns[self._turn]
         return self._missing_control() if len(self._heard) < MOST_CALLS else None
 
     def heard(self, caller: Caller, answer: Answer) -> None:
         if answer.verdict in _TRY_THE_OTHER_ADDRESS and len(self.addresses) > 1 and not self._heard:
             self.addresses.pop(0)  # the name's other family
             return
-        if self._turns:
-            self._turns.popleft()
+        self._turn += 1
         self._heard.append((caller, answer))
         if answer.before_tls:
             self._failure = answer
 
-    def sights(self, endpoint: Endpoint) -> List[Sight]:
-        return [self._sight(endpoint, caller) for caller in self._callers]
-
-    def _sight(self, endpoint: Endpoint, caller: Caller) -> Sight:
+    def sight(self, endpoint: Endpoint, caller: Caller) -> Sight:
         turn = max((number for number, (who, _answer) in enumerate(self._heard) if who is caller), default=-1)
         answer = self._heard[turn][1] if turn >= 0 else self._failure or Answer(_call.UNEXPECTED, "the endpoint was not called")
         if answer.verdict == _call.REFUSED and self._control and not self._proven(turn):

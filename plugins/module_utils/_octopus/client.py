@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
@@ -101,12 +101,12 @@ class OctopusClient:
     def proxies(self, space: Space) -> List[ProxyRecord]:
         return [records.proxy(one) for one in self._list(f"/api/{space.id}/proxies/all", f"the proxies of space {space.name}")]
 
-    def machines(self, space: Space) -> List[MachineRecord]:
-        """Deployment targets, then workers: all records of a space, whatever their style."""
+    def machines(self, space: Space, kinds: Iterable[str] = tuple(_COLLECTIONS)) -> List[MachineRecord]:
+        """Deployment targets, then workers: all records of a space, whatever their style; a permission is for one of the two kinds."""
         return [
             records.machine(one, kind, space)
-            for kind, collection in _COLLECTIONS.items()
-            for one in self._list(f"/api/{space.id}/{collection}/all", f"the {kind}s of space {space.name}")
+            for kind in kinds
+            for one in self._list(f"/api/{space.id}/{_COLLECTIONS[kind]}/all", f"the {kind}s of space {space.name}")
         ]
 
     def machine(self, record: MachineRecord) -> MachineRecord:

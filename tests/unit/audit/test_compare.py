@@ -53,6 +53,15 @@ def test_new_one(document: dict[str, Any], earlier: dict[str, Any]) -> None:
     assert compared["changes"]["unchanged"] == len(earlier["findings"]) - 1
 
 
+def test_what_was_found_of_a_space_is_not_gone_while_the_space_cannot_be_read(document: dict[str, Any], earlier: dict[str, Any]) -> None:
+    risk = {**of_tentacle(earlier), "id": "f" * 12, "code": "DELETION_RISK", "kind": "space", "subject": "Default (Finance)", "spaces": ["Finance"]}
+    risk["subjects"] = [risk["subject"]]
+    earlier["findings"].append(risk)
+    assert risk in compare.compare(document, earlier)["changes"]["gone"]
+    document["findings"].append({**risk, "id": "e" * 12, "code": "UNREACHABLE", "subject": "space Finance"})
+    assert compare.compare(document, earlier)["changes"]["not_judged"] == [risk]
+
+
 def test_gone_one_is_kept_whole(document: dict[str, Any], earlier: dict[str, Any]) -> None:
     gone = of_tentacle(document)
     compared = compare.compare(without(document, gone), earlier)

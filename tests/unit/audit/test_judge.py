@@ -14,7 +14,15 @@ from typing import Any, NamedTuple
 import pytest
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.audit import audit
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.codes import CODES
-from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import SOURCES, CertificateSeen, Node, PolicySeen, Reading, Server
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import (
+    SOURCES,
+    CertificateSeen,
+    Node,
+    PolicySeen,
+    Reading,
+    Server,
+    Unread,
+)
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import (
     KUBERNETES,
     NO_TENTACLE,
@@ -432,6 +440,15 @@ def test_a_space_that_the_key_does_not_see_makes_no_orphans() -> None:
     document = audit(of.facts())
     assert [(row["code"], row["subject"]) for row in document["findings"]] == [("UNREACHABLE", "space Ops")]
     assert document["codes"]["ORPHAN_TENTACLE"]["not_judged"] == 1
+
+
+def test_policies_that_are_denied_are_a_finding_and_no_reason_to_call_them_harmless() -> None:
+    of = world()
+    of.also(unread=(Unread("Ops", "machine policies", "the key may not see the machine policies of space Ops (403)"),))
+    document = audit(of.facts())
+    assert [(row["code"], row["subject"]) for row in document["findings"]] == [("UNREACHABLE", "space Ops")]
+    assert "the machine policies of space Ops were not read" in document["findings"][0]["seen"]
+    assert document["codes"]["DELETION_RISK"]["why_not"] == ["1: database: the machine policies of space Ops were not read"]
 
 
 def test_a_source_that_fails_as_a_whole_is_one_finding() -> None:

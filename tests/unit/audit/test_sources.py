@@ -253,9 +253,18 @@ def test_space_whose_machines_are_denied_is_a_row_and_the_others_are_read() -> N
     assert facts.reading_of(DATABASE).ok
 
 
-def test_policies_and_environments_that_are_denied_are_rows_too() -> None:
+def test_workers_that_are_denied_leave_the_targets_of_their_space() -> None:
+    facts = Stand(rest=Rest(**{"/api/Spaces-1/workers/all": 403})).facts()
+    assert [record.id for record in facts.records if record.space == "Default"] == ["Machines-1"]
+    ((space, why),) = facts.unseen_spaces
+    assert space == "Default"
+    assert "the workers of space Default (403)" in why
+
+
+def test_policies_and_environments_that_are_denied_are_rows_and_leave_their_space() -> None:
     facts = Stand(rest=Rest(**{"/api/Spaces-1/environments/all": 403, "/api/Spaces-1/machinepolicies/all": 403})).facts()
-    assert [space for space, _why in facts.unseen_spaces] == ["Default", "Default"]
+    assert facts.unseen_spaces == ()
+    assert [(one.space, one.part) for one in facts.unread] == [("Default", "environments"), ("Default", "machine policies")]
     assert facts.records[0].environments == ("Environments-1",)
 
 
@@ -281,7 +290,8 @@ def test_server_that_falls_silent_is_asked_no_more() -> None:
     stand = Stand(rest=Rest(**{"/api/Spaces-1/machines/all": silence}))
     facts = stand.facts()
     assert stand.rest.asked[-1] == "/api/Spaces-1/machines/all"
-    assert dict(facts.unseen_spaces).keys() == {"Default", "Finance"}
+    assert [space for space, _why in facts.unseen_spaces] == ["Default", "Finance"]
+    assert facts.unread == ()
 
 
 def test_last_contacts_end_at_the_first_that_is_put_off_and_cost_nothing_else() -> None:

@@ -28,7 +28,8 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts 
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.rules import allowed
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
 from ansible_collections.octofleet.octopus.plugins.module_utils._server.node import NodeKeys
-from ansible_collections.octofleet.octopus.plugins.plugin_utils._survey import Inventory, Survey
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._inventory import Inventory
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._survey import Survey
 from lab.wire.certificates import to_pfx
 from model import sample
 from unit.lab.server_trial import ADMIN, NEW, OLD, ORDINARY, Trial

@@ -18,7 +18,8 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.pace i
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.permit import RunIdentity
 from ansible_collections.octofleet.octopus.plugins.plugin_utils import _survey
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._gates import BUSY_POLL, Frame, Gate, Gates
-from ansible_collections.octofleet.octopus.plugins.plugin_utils._survey import Asked, Inventory, Survey
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._inventory import Inventory
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._survey import Asked, Survey
 
 OLD, ONE, TWO = (digit * 40 for digit in "ABC")
 HOME = Space("Spaces-1", "Default", True, False)

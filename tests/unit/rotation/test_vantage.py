@@ -22,7 +22,8 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.facts 
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.pace import Away
 from ansible_collections.octofleet.octopus.plugins.module_utils._rotation.rules import allowed
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
-from ansible_collections.octofleet.octopus.plugins.plugin_utils._survey import Asked, Inventory, Survey
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._inventory import Inventory
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._survey import Asked, Survey
 from model import sample
 from model.sample import NEW, OLD, edge, polling, seen
 
