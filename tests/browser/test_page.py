@@ -511,11 +511,92 @@ def test_the_browser_itself_forbids_what_the_page_does_not_do(show: Show) -> Non
     assert browser.run("try { return window.eval('1'); } catch (refusal) { return refusal.name; }") == "EvalError"
 
 
+# ---- Many certificates
+
+
+def with_ghosts(audit: dict[str, Any], count: int) -> list[str]:
+    """So many pins that nobody presents, each in one Tentacle, as an old estate has them."""
+    rows = audit["tentacles"]
+    ghosts = []
+    for number in range(count):
+        ghost = {
+            **audit["certificates"][-1],
+            "thumbprint": thumbprint(f"old {number}"),
+            "presented_by": [],
+            "ours": False,
+            "retired": False,
+            "pinned_by": 1,
+        }
+        audit["certificates"].append(ghost)
+        row = rows[number % len(rows)]
+        row["cells"] = {**row["cells"], ghost["thumbprint"]: {"state": "trusted", "wire": "not_read", "disk": "yes", "process": "not_read"}}
+        ghosts.append(ghost["thumbprint"])
+    return ghosts
+
+
+_HEADS = "[...document.querySelectorAll('.grid thead th.column')].map((head) => head.title.split('\\n')[1])"
+
+
+def test_of_many_pins_the_most_frequent_have_a_column_and_the_rest_are_a_key_away(show: Show) -> None:
+    audit = document(60)
+    few = [one["thumbprint"] for one in audit["certificates"]]
+    ghosts = with_ghosts(audit, 120)
+    browser = show(audit, "#view=matrix")
+    assert browser.run(_HEADS) == (few + ghosts)[:24]
+    assert "24 of 126 certificates have a column" in browser.run("document.getElementById('panel-matrix').textContent")
+    browser.run("document.getElementById('matrix-width').click()")
+    assert browser.run(_HEADS) == few + ghosts
+    assert browser.run("document.activeElement.id") == "matrix-width"
+    browser.run("document.getElementById('matrix-width').click()")
+    assert len(browser.run(_HEADS)) == 24
+
+
+def test_a_pin_of_others_is_not_trusted_where_the_disk_was_read_and_not_read_where_it_was_not(show: Show) -> None:
+    audit = document(60)
+    (ghost,) = with_ghosts(audit, 1)
+    text = show(audit, "#view=matrix&sort=name").run("document.getElementById('copy-csv').click(); return navigator.clipboard.readText()")
+    told = {line["tentacle"]: next(state for name, state in line.items() if name.endswith(ghost)) for line in csv.DictReader(io.StringIO(text))}
+    others = [row for row in audit["tentacles"] if ghost not in row["cells"]]
+    expected = {row["id"]: "not_trusted" if row["sources"]["disk"]["state"] == "read" else "not_read" for row in others}
+    assert set(expected.values()) == {"not_trusted", "not_read"}
+    assert {name: told[name] for name in expected} == expected
+
+
+def test_a_pin_that_is_searched_for_has_a_column(show: Show) -> None:
+    audit = document(60)
+    ghosts = with_ghosts(audit, 120)
+    assert show(audit, f"#view=matrix&q={ghosts[-1]}").run(_HEADS)[-1] == ghosts[-1]
+
+
+def test_a_tentacle_tells_of_its_own_pins_and_of_what_is_ours(show: Show) -> None:
+    audit = document(60)
+    with_ghosts(audit, 120)
+    row = audit["tentacles"][0]
+    browser = show(audit, f"#view=matrix&open={quote(row['id'])}")
+    told = browser.run(
+        "[...document.querySelectorAll('#drawer table')].find((one) => one.textContent.includes('What the sources say')).tBodies[0].rows.length"
+    )
+    assert told == len({*row["cells"], *(one["thumbprint"] for one in audit["certificates"] if one["ours"])}) < 24
+
+
+def test_paper_is_not_as_wide_as_a_screen(show: Show, tmp_path: Path) -> None:
+    audit = document(60)
+    ghosts = with_ghosts(audit, 120)
+    told = "".join(printed(show(audit, "#view=matrix"), tmp_path).split())
+    assert "8of126certificateshaveacolumn" in told
+    assert all(ghost in told for ghost in ghosts)  # under Servers
+
+
+def test_few_certificates_need_no_button(show: Show) -> None:
+    assert show(document(60), "#view=matrix").run("document.getElementById('matrix-width')") is None
+
+
 # ---- 5,000 Tentacles
 
 
 def test_5000_tentacles_are_shown_filtered_and_printed(show: Show, tmp_path: Path) -> None:
     audit = document(5000, findings=3000)
+    with_ghosts(audit, 500)
     shown, size = [], 0
     for _round in range(3):
         browser = show(audit)

@@ -116,7 +116,7 @@
   // ---- What belongs together, found once.
   const codes = Object.keys(audit.codes).sort((a, b) => RANK.indexOf(audit.codes[a].severity) - RANK.indexOf(audit.codes[b].severity));
   const codeRank = new Map(codes.map((code, place) => [code, place]));
-  const columns = audit.certificates;
+  const certificates = audit.certificates;
   // `found` is all that is said of it; `marks` leaves out what is so by default everywhere, which is said once of the fleet and marks no row.
   const rows = audit.tentacles.map((tentacle) => ({ tentacle, found: [], marks: [], own: haystack(tentacle), pins: pinned(tentacle) }));
   const rowOf = new Map(rows.map((row) => [row.tentacle.id, row]));
@@ -501,18 +501,23 @@
 
   // ---- The trust matrix: a window over rows of one height; on paper all of them
   const LEAD = ["Tentacle", "Worst found", "Style", "Read", "Identity"];
-  const grid = { list: [], drawn: new Map(), at: { row: 0, column: 0 }, height: 36 };
+  // Pins that nobody presents may be many. The first are the most frequent; the rest waits behind a button, or until somebody asks for one.
+  const MOST_COLUMNS = { screen: 24, paper: 8 };
+  let columns = certificates;
+  const narrow = () => certificates.filter((one, place) => place < MOST_COLUMNS[printing ? "paper" : "screen"] || one.presented_by.length || one.thumbprint === state.q.trim().toUpperCase());
+  const grid = { wide: false, list: [], drawn: new Map(), at: { row: 0, column: 0 }, height: 36 };
   const isAlarm = (column, cell) => cell.state === "not_trusted" && column.ours && !column.retired && column.presented_by.length > 0;
   function cellBox(name, alarm) {
     return el("span", { class: `cell ${name}${alarm ? " alarm" : ""}` }, sign(CELL[name].sign), el("span", null, CELL[name].word));
   }
   function drawMatrix() {
     const rank = (row) => RANK.indexOf(row.tentacle.severity) * 100 + (row.marks.length ? codeRank.get(row.marks[0].finding.code) ?? codes.length : 99);
+    columns = grid.wide && !printing ? certificates : narrow();
     grid.list = state.sort === "worst" ? [...shown.rows].sort((a, b) => rank(a) - rank(b)) : shown.rows;
     grid.drawn.clear();
     grid.at = { row: Math.min(grid.at.row, grid.list.length - 1), column: Math.min(grid.at.column, LEAD.length + columns.length - 1) };
     if (!grid.list.length) return byId("panel-matrix").replaceChildren(rows.length ? nothing("No Tentacle passes these filters.", "Take a filter away, or clear all of them.") : nothing("No Tentacles.", "The audit was given none, and found none."));
-    if (printing) return byId("panel-matrix").replaceChildren(legend(), paperMatrix());
+    if (printing) return byId("panel-matrix").replaceChildren(legend(), widthBar(), paperMatrix());
     grid.above = el("tr", { class: "spacer", "aria-hidden": "true" }, el("td"));
     grid.below = el("tr", { class: "spacer", "aria-hidden": "true" }, el("td"));
     grid.body = el("tbody", null, grid.above, grid.below);
@@ -521,7 +526,7 @@
     grid.scroller = el("div", { class: "scroller", tabindex: "-1" }, table);
     grid.detail = el("div", { class: "detail" }, "Point at a cell, or walk there with the arrow keys, to see what each source said. Enter opens the Tentacle.");
     grid.scroller.addEventListener("scroll", () => requestAnimationFrame(() => drawWindow()), { passive: true });
-    byId("panel-matrix").replaceChildren(legend(), el("div", { class: "matrix card" }, grid.scroller, grid.detail));
+    byId("panel-matrix").replaceChildren(legend(), widthBar(), el("div", { class: "matrix card" }, grid.scroller, grid.detail));
     drawWindow();
     return undefined;
   }
@@ -531,6 +536,18 @@
     const one = (name, text) => [el("span", { class: `reads` }, el("span", { class: name }, "W")), text];
     const letters = Object.values(SOURCE).map((source) => `${source.letter} ${source.title.toLowerCase()}`).join(", ");
     return el("ul", { class: "legend" }, parts, el("li", null, one("read", "source read"), one("unread", "not read"), one("unasked", "not asked for")), el("li", null, letters));
+  }
+  function widthBar() {
+    const some = narrow().length;
+    if (some === certificates.length) return "";
+    const wide = grid.wide && !printing;
+    const told = wide ? `All ${number(certificates.length)} certificates have a column. ` : `${number(some)} of ${number(certificates.length)} certificates have a column: those presented, and the pins that most Tentacles have. All are under Servers. `;
+    const press = () => {
+      grid.wide = !grid.wide;
+      drawMatrix();
+      byId("matrix-width").focus();
+    };
+    return el("p", { class: "width soft" }, told, el("button", { type: "button", class: "ghost", id: "matrix-width", onclick: press }, wide ? `Show ${number(some)}` : `Show all ${number(certificates.length)}`));
   }
   function headRow() {
     const sorting = { Tentacle: "name", "Worst found": "worst" };
@@ -576,9 +593,11 @@
     };
     return el("table", { class: "paper" }, el("thead", null, head), el("tbody", null, grid.list.map(line)));
   }
+  // Of a certificate that nobody presents, the document has a cell only where it is pinned.
   const UNREAD = { state: "not_read", wire: "not_read", disk: "not_read", process: "not_read" };
+  const UNLISTED = { ...UNREAD, state: "not_trusted", disk: "no" };
   function cellOf(tentacle, column, box) {
-    const cell = tentacle.cells[column.thumbprint] || UNREAD;
+    const cell = tentacle.cells[column.thumbprint] || (tentacle.sources.disk.state === "read" ? UNLISTED : UNREAD);
     return box ? cellBox(cell.state, isAlarm(column, cell)) : cell;
   }
   const sourceWords = (how, reason) => ({ read: "read", not_read: "not read", not_asked: "not asked for" })[how] + (reason ? `: ${reason}` : "");
@@ -686,12 +705,12 @@
     const nodes = audit.servers.flatMap((server) => server.nodes.map((node) => el("tr", null, el("th", { scope: "row" }, el("b", null, server.name), server.ours && " (ours)"), el("td", null, node.name), el("td", null, node.address || "no address known"),
       el("td", null, node.presented ? [thumb(node.presented, true), " ", copyButton(node.presented, "Thumbprint", `Copy what ${node.name} presents`)] : [sign(CELL.not_read.sign), sourceWords(node.state, node.reason)]),
       el("td", null, !server.database ? el("span", { class: "soft" }, "not read") : server.database === node.presented ? [sign("\u2713"), "the same"] : [node.presented && sign("\u2260"), thumb(server.database)]))));
-    const certificates = columns.map((column) => el("tr", null, el("th", { scope: "row" }, el("button", { type: "button", class: "subject", onclick: () => openDrawer({ certificate: column.thumbprint, open: "" }) }, column.label), column.retired && [" ", el("span", { class: "tag" }, "retired")]),
+    const listed = certificates.map((column) => el("tr", null, el("th", { scope: "row" }, el("button", { type: "button", class: "subject", onclick: () => openDrawer({ certificate: column.thumbprint, open: "" }) }, column.label), column.retired && [" ", el("span", { class: "tag" }, "retired")]),
       el("td", null, thumb(column.thumbprint, true), " ", copyButton(column.thumbprint, "Thumbprint", `Copy the thumbprint of ${column.label}`)), el("td", null, column.presented_by.join(", ") || el("span", { class: "soft" }, "nobody that was asked")),
       el("td", { class: "digits" }, number(column.pinned_by)), el("td", null, [column.signature_algorithm, column.key].filter(Boolean).join(", ") || el("span", { class: "soft" }, "not read")), el("td", null, day(column.not_after) || el("span", { class: "soft" }, "not read"))));
     byId("panel-servers").replaceChildren(
       nodes.length ? table("Server nodes, and what they present", ["Server", "Node", "Address", "Presents", "Database says"], nodes) : nothing("No Server was asked.", "Give octopus_server_url, or node endpoints, to see what each presents."),
-      table("Server certificates, presented or pinned", ["Certificate", "Thumbprint", "Presented by", "Pinned by", "Kind", "Valid to"], certificates, "Pinned by"));
+      table("Server certificates, presented or pinned", ["Certificate", "Thumbprint", "Presented by", "Pinned by", "Kind", "Valid to"], listed, "Pinned by"));
   }
   function drawCodes() {
     const lines = codes.map((code) => {
@@ -719,7 +738,7 @@
   }
   function drawDrawer() {
     const row = rowOf.get(state.open);
-    const column = columns.find((one) => one.thumbprint === state.certificate);
+    const column = certificates.find((one) => one.thumbprint === state.certificate);
     const box = byId("drawer");
     const was = box.hidden;
     box.hidden = !row && !column;
@@ -753,7 +772,7 @@
     ].flat(2).filter(Boolean);
   }
   function trustTable(tentacle) {
-    const lines = columns.map((column) => {
+    const lines = certificates.filter((column) => column.ours || tentacle.cells[column.thumbprint]).map((column) => {
       const cell = cellOf(tentacle, column);
       return el("tr", { class: column.thumbprint === state.certificate ? "asked" : "" }, el("th", { scope: "row" }, column.label, el("br"), thumb(column.thumbprint)), el("td", null, cellOf(tentacle, column, true)),
         el("td", null, answers(tentacle, cell).map(([source, words]) => el("div", null, el("span", { class: "soft" }, `${SOURCE[source].title}: `), words))));
@@ -781,9 +800,9 @@
   };
   function asCsv() {
     const lines = state.view === "matrix"
-      ? [["tentacle", "host", "instance", "style", "endpoint", "spaces", "environments", "severity", "findings", "identity", "presented", ...columns.map((column) => `${column.label} ${column.thumbprint}`)],
+      ? [["tentacle", "host", "instance", "style", "endpoint", "spaces", "environments", "severity", "findings", "identity", "presented", ...certificates.map((column) => `${column.label} ${column.thumbprint}`)],
         ...grid.list.map(({ tentacle, found }) => [tentacle.id, tentacle.host, tentacle.instance, tentacle.style, tentacle.endpoint, tentacle.spaces.join(" "), tentacle.environments.join(" "), tentacle.severity, [...new Set(found.map((item) => item.finding.code))].join(" "), tentacle.identity, tentacle.presented,
-          ...columns.map((column) => cellOf(tentacle, column).state)])]
+          ...certificates.map((column) => cellOf(tentacle, column).state)])]
       : [["severity", "code", "subject", "host", "spaces", "environments", "status", "accepted_until", "accepted_reason", "count", "seen", "remedy", "id"],
         ...shown.findings.map(({ finding }) => [finding.severity, finding.code, finding.subject, finding.host, finding.spaces.join(" "), finding.environments.join(" "), finding.status, finding.accepted?.until, finding.accepted?.reason, finding.count, finding.seen, finding.remedy, finding.id])];
     return lines.map((line) => line.map(quoted).join(",")).join("\r\n");
