@@ -8,6 +8,7 @@ from __future__ import annotations
 class ModuleDocFragment:
     """Options of everything that talks to the Octopus Server's REST API. Must be kept in step with plugin_utils/_api.py."""
 
+    # What needs a Server takes this and CONNECTION.
     DOCUMENTATION = r"""
 options:
   server_url:
@@ -22,6 +23,10 @@ options:
       - It goes into a request header and nowhere else.
     type: str
     required: true
+"""
+
+    CONNECTION = r"""
+options:
   validate_certs:
     description: Whether the portal's HTTPS certificate is checked. It is not the certificate that Tentacles pin.
     type: bool
@@ -38,4 +43,14 @@ options:
       - For how many seconds a question is repeated while the Server refuses connections, limits the rate or answers that it is starting.
     type: int
     default: 120
+"""
+
+    PROXIES = r"""
+options:
+  proxies:
+    description:
+      - C(username) and C(password) of the HTTP proxies that the Server's records name, by the proxy's name or id. The Server tells their
+        addresses and not their passwords.
+    type: dict
+    default: {}
 """

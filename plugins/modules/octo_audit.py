@@ -39,17 +39,6 @@ options:
       - API key of a user who may see the machines, workers, environments and machine policies of the spaces. Nothing is changed with it.
       - It goes into a request header and nowhere else.
     type: str
-  validate_certs:
-    description: Whether the portal's HTTPS certificate is checked. It is not the certificate that Tentacles pin.
-    type: bool
-    default: true
-  ca_path:
-    description: File of PEM certificates that the portal's HTTPS certificate is checked against, in place of the controller's own.
-    type: path
-  timeout:
-    description: For how many seconds a single answer of the Server is waited for.
-    type: int
-    default: 30
   patience:
     description: For how many seconds in all the audit waits for a Server that refuses connections, limits the rate or answers that it is starting.
     type: int
@@ -100,12 +89,6 @@ options:
       - From another host than the controller certificates come as thumbprints only, so that the wire tells nothing of their algorithms.
     type: str
     default: controller
-  proxies:
-    description:
-      - C(username) and C(password) of the HTTP proxies that the Server's records name, by the proxy's name or id. The Server tells their
-        addresses and not their passwords.
-    type: dict
-    default: {}
   reports:
     description:
       - Which reports to write into O(report_folder). Files of the same names are replaced.
@@ -154,6 +137,8 @@ options:
     type: bool
     default: false
 extends_documentation_fragment:
+  - octofleet.octopus.api.connection
+  - octofleet.octopus.api.proxies
   - octofleet.octopus.attributes
   - octofleet.octopus.attributes.actiongroup_api
 attributes:

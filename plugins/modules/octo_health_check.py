@@ -61,6 +61,7 @@ options:
     default: true
 extends_documentation_fragment:
   - octofleet.octopus.api
+  - octofleet.octopus.api.connection
   - octofleet.octopus.attributes
 attributes:
   check_mode:

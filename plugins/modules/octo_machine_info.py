@@ -24,6 +24,7 @@ options:
     elements: str
 extends_documentation_fragment:
   - octofleet.octopus.api
+  - octofleet.octopus.api.connection
   - octofleet.octopus.attributes
 attributes:
   check_mode:

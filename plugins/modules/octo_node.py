@@ -40,6 +40,7 @@ options:
     type: path
 extends_documentation_fragment:
   - octofleet.octopus.api
+  - octofleet.octopus.api.connection
   - octofleet.octopus.attributes
   - octofleet.octopus.attributes.actiongroup_api
 attributes:

@@ -79,12 +79,6 @@ options:
     description: From where nodes and Tentacles are probed, V(controller) or an inventory host, see O(octofleet.octopus.octo_probe#module:vantage).
     type: str
     default: controller
-  proxies:
-    description:
-      - C(username) and C(password) of the HTTP proxies that the Server's records name, by the proxy's name or id. The Server tells their
-        addresses and not their passwords.
-    type: dict
-    default: {}
   away_at_most:
     description:
       - At most so many Tentacle hosts may be away at the same time; the permit carries it and the acting module refuses more.
@@ -162,6 +156,8 @@ options:
     type: path
 extends_documentation_fragment:
   - octofleet.octopus.api
+  - octofleet.octopus.api.connection
+  - octofleet.octopus.api.proxies
   - octofleet.octopus.attributes
 attributes:
   check_mode:
