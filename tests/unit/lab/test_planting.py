@@ -9,18 +9,34 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from lab.fleet.plan import Tentacle
-from lab.planting import PlantedFleet, clean, lies, planted, troubles
+from lab.planting import PlantedFleet, clean, lies, nodes, planted, troubles
+from lab.planting.acts import open_database
 from lab.planting.troubles import key_of_one_space, server_down, storm
 from lab.planting.truth import CERTIFICATE, CODES, RECORD, TENTACLE
 from lab.server.database import Database
 from lab.waiting import until
 from lab.wire.certificates import from_pfx
+from lab.witness.queues import ask_queue
 from lab.witness.wire import Said, anonymous, ask, look
-from unit.lab.planted_world import OF_TENTACLES, World, converse, old_in_use, shared, uncovered
+from unit.lab.planted_world import OF_TENTACLES, Subject, World, converse, old_in_use, shared, uncovered
+
+
+def _is_stale(_world: World, subject: Subject) -> bool:
+    """Whatever the letter case: so a Server takes the certificates of those who poll it (halibut-wire.md 1.3)."""
+    mine = subject.presented or subject.keyed("Tentacle.CertificateThumbprint")
+    return bool(mine) and any(record["Endpoint"]["Thumbprint"].upper() != mine for record in subject.records)
+
+
+def _is_exposed(_world: World, subject: Subject) -> bool:
+    """A finding of Linux: the modes of a host that plays Windows are not Windows'."""
+    return not subject.tentacle.windows and bool(subject.mode & 0o004)
+
+
+RULES: Mapping[str, Callable[[World, Subject], bool]] = {**OF_TENTACLES, "STALE_RECORD": _is_stale, "KEY_EXPOSED": _is_exposed}
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +57,11 @@ def test_every_code_is_planted_and_has_a_near_miss_and_no_subject_is_both(world:
     assert sum(map(len, told)) == len(set.union(*told)) == len(garden.planted) + len(garden.near_misses) + len(garden.arguable)
 
 
-@pytest.mark.parametrize("code", OF_TENTACLES)
+@pytest.mark.parametrize("code", RULES)
 def test_what_is_planted_into_tentacles_is_there_and_nowhere_else(world: World, code: str) -> None:
     arguable = {each.subject for each in world.garden.arguable if each.code == code}
     expected = subjects(world.garden, code) - uncovered(world)
-    assert world.holding(OF_TENTACLES[code]) - arguable == expected
+    assert world.holding(RULES[code]) - arguable == expected
 
 
 @pytest.mark.parametrize(("code", "rule"), [("SHARED_PIN", shared), ("OLD_KEY_IN_USE", old_in_use), ("NOT_COVERED", uncovered)])
@@ -77,6 +93,24 @@ def test_what_an_audit_is_given_is_right(world: World) -> None:
     assert {tentacle.kind for tentacle in garden.fleet.tentacles} == {"Machines", "Workers"}
 
 
+def test_findings_of_a_disk_are_planted_on_windows_too(world: World) -> None:
+    windows = {each.id for each in world.fleet.tentacles if each.windows}
+    for code in ("GHOST_PIN", "DUPLICATE_ENTRY", "NON_CANONICAL", "RESTART_PENDING", "LOCKED_OUT_AFTER_RESTART"):
+        assert subjects(world.garden, code) & windows, code
+        assert {each.subject for each in world.garden.near_misses if each.code == code} & windows, code
+    assert not subjects(world.garden, "KEY_EXPOSED") & windows
+    assert {each.tentacle.id for each in world.subjects if each.mode & 0o004} & windows  # whose mode nobody may take for Windows'
+
+
+def test_a_stale_record_of_one_that_polls_is_what_the_server_turns_it_away_for(world: World) -> None:
+    stale, lower = (world.fleet.tentacle(host) for host in ("poll-stale-record", "poll-record-lower"))
+    by_id = {each.tentacle.id: each for each in world.subjects}
+    (spelled,) = (record["Endpoint"]["Thumbprint"] for record in by_id[lower.id].records)
+    assert spelled != lower.thumbprint == spelled.upper()
+    collects = {each.id: ask_queue(world.fleet.server.nodes[0].url, each.uri, 1.0).collected for each in (stale, lower)}
+    assert collects == {stale.id: False, lower.id: True}
+
+
 def test_only_the_noisy_ones_complain(world: World) -> None:
     logs = world.garden.logs()
     noisy = world.garden.noisy
@@ -102,7 +136,8 @@ def test_a_clean_fleet_has_nothing() -> None:
             (False, "Default", "Production"),
             (True, "Finance", "Staging"),
         }
-        assert {code: found for code, rule in OF_TENTACLES.items() if (found := world.holding(rule))} == {}
+        assert {each.polling for each in garden.fleet.tentacles if each.windows} == {False, True}
+        assert {code: found for code, rule in RULES.items() if (found := world.holding(rule))} == {}
         assert (shared(world), old_in_use(world), uncovered(world)) == (set(), set(), set())
         assert garden.known_servers == {
             "foreign": [f"{garden.fleet.foreign_server.nodes[0].address}:{garden.fleet.foreign_server.nodes[0].comms_port}"]
@@ -110,12 +145,37 @@ def test_a_clean_fleet_has_nothing() -> None:
         assert any(tentacle.trusts("foreign") for tentacle in garden.fleet.tentacles)
 
 
+# -- nodes
+
+
+def test_a_node_that_was_left_behind_presents_what_is_retired() -> None:
+    with planted(None, seeds=nodes.NODE_SEEDS) as garden:
+        world, server = World(garden), garden.fleet.server
+        before, forgotten = garden.retired
+        assert world.known[""] == {world.ours, before}
+        assert old_in_use(world) == subjects(garden, "OLD_KEY_IN_USE") == {before}
+        shown = {node.name: at(node.address, node.comms_port)[1] for node in server.nodes}
+        assert shown == {"node-1": world.ours, "node-2": before}
+        with open_database(garden.fleet) as database:
+            assert database.certificate().thumbprint == world.ours
+        assert world.holding(_lacks_one_of(before, world.ours)) == subjects(garden, "LOCKED_OUT") == subjects(garden, "LOCKED_OUT_AFTER_RESTART")
+        assert {each.tentacle.id for each in world.subjects if forgotten in {pin["Thumbprint"] for pin in each.pins}} == subjects(garden, "GHOST_PIN")
+        assert {code for code, rule in RULES.items() if world.holding(rule)} == {"LOCKED_OUT", "LOCKED_OUT_AFTER_RESTART", "GHOST_PIN"}
+
+
+def _lacks_one_of(*thumbprints: str) -> Callable[[World, Subject], bool]:
+    return lambda _world, subject: not set(thumbprints) <= {pin["Thumbprint"] for pin in subject.pins}
+
+
 # -- lies and troubles
 
 
 def at_its_record(garden: PlantedFleet, tentacle: Tentacle) -> tuple[Said, str | None]:
-    place = tentacle.advertised or tentacle.address
-    sight = converse({"it": ((place, tentacle.port), lambda where: look(where, anonymous()))})["it"]
+    return at(tentacle.advertised or tentacle.address, tentacle.port)
+
+
+def at(address: str, port: int) -> tuple[Said, str | None]:
+    sight = converse({"it": ((address, port), lambda where: look(where, anonymous()))})["it"]
     return sight.said, sight.presented
 
 

@@ -8,39 +8,27 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from typing import Any
 
 import pytest
 import yaml
 from ansible_collections.octofleet.octopus.plugins.module_utils._argspec import RESTART, TENTACLE, ArgumentSpec
+from unit import documented
 
-ROOT = "ansible_collections.octofleet.octopus.plugins"
 MODULES = ["octo_instance_info", "octo_service", "octo_trust"]
-
-
-def documented(module: Any) -> dict[str, dict[str, Any]]:
-    """The options, fragments included, as ansible-doc puts them together."""
-    page = yaml.safe_load(module.DOCUMENTATION)
-    options: dict[str, dict[str, Any]] = {}
-    for name in page["extends_documentation_fragment"]:
-        fragment, _dot, variant = name.removeprefix("octofleet.octopus.").partition(".")
-        source = importlib.import_module(f"{ROOT}.doc_fragments.{fragment}").ModuleDocFragment
-        options |= yaml.safe_load(getattr(source, variant.upper() or "DOCUMENTATION"))["options"]
-    return options | page["options"]
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_documentation_and_specification_agree(name: str) -> None:
-    module = importlib.import_module(f"{ROOT}.modules.{name}")
-    said = {option: {key: value for key, value in page.items() if key != "description"} for option, page in documented(module).items()}
+    module = importlib.import_module(f"{documented.ROOT}.modules.{name}")
+    said = {option: {key: value for key, value in page.items() if key != "description"} for option, page in documented.options(module).items()}
     assert said == module.SPEC.options
-    for option, page in documented(module).items():
+    for option, page in documented.options(module).items():
         assert page["description"], option
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_main_is_glue(name: str) -> None:
-    module = importlib.import_module(f"{ROOT}.modules.{name}")
+    module = importlib.import_module(f"{documented.ROOT}.modules.{name}")
     assert len(inspect.getsource(module.main).splitlines()) <= 40
     assert yaml.safe_load(module.EXAMPLES)
     assert yaml.safe_load(module.RETURN)["instances"]["contains"]
