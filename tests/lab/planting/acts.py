@@ -18,12 +18,15 @@ from lab.fleet.builder import Fleet
 from lab.fleet.oddities import undated
 from lab.fleet.plan import MAIN, Plan, Tentacle, Trust
 from lab.fleet.tentacles import configuration_of, paths_of, settings_of
+from lab.planting.logs import Logs
 from lab.server.database import Database
 from lab.tentacle.keys import Certificate, CertificateStore
+from lab.waiting import until
 from lab.wire.certificates import Keypair
 
 Act = Callable[[Fleet], None]
 _TORN_AT = 1500  # bytes (measured-tentacle.md 14.9)
+_PATIENCE = 60.0  # seconds
 
 
 def trust_on_disk(plan: Plan, tentacle: Tentacle, trust: Iterable[Trust]) -> Act:
@@ -36,9 +39,40 @@ def certificate_on_disk(tentacle: Tentacle, keypair: Keypair) -> Act:
 
 
 def restart(tentacle: Tentacle) -> Act:
+    """It is at work again when this ends."""
+
     def act(fleet: Fleet) -> None:
         fleet.unit(tentacle.host, tentacle.instance).restart()
-        readiness.await_listeners(fleet.folders, {(tentacle.address, tentacle.port): tentacle.unit})
+        if tentacle.polling:
+            readiness.await_polling(fleet.server.nodes, [tentacle])
+        else:
+            readiness.await_listeners(fleet.folders, {(tentacle.address, tentacle.port): tentacle.unit})
+
+    return act
+
+
+def restart_in_vain(tentacle: Tentacle) -> Act:
+    """Of one that polls, and is turned away: it has complained of it when this ends."""
+
+    def act(fleet: Fleet) -> None:
+        logs = Logs(fleet)
+        fleet.unit(tentacle.host, tentacle.instance).restart()
+        until(lambda: any(each.tentacle == tentacle.id for each in logs.complaints()), _PATIENCE, every=0.1, what=f"{tentacle.id} to be turned away")
+
+    return act
+
+
+def present(node: str, keypair: Keypair) -> Act:
+    """A node goes on with another certificate than the Server has: as if it had not been restarted since that one was replaced."""
+
+    def act(fleet: Fleet) -> None:
+        place = next(each for each in fleet.server.nodes if each.name == node)
+        with open_database(fleet) as database:
+            database.install_certificate(keypair)
+            fleet.unit(node).restart()
+            readiness.await_listeners(fleet.folders, {(place.address, place.comms_port): place.unit})
+            database.install_certificate(fleet.server.certificate)
+        readiness.await_polling([place], [each for each in fleet.tentacles if each.polling and each.runs])
 
     return act
 

@@ -20,13 +20,14 @@ from lab.planting.acts import open_database
 from lab.planting.garden import Garden, Told
 from lab.planting.lies import LIES
 from lab.planting.logs import Logs
+from lab.planting.nodes import NODE_SEEDS
 from lab.planting.seeds import ROTATION_TAKES, SEEDS, Seed
 from lab.planting.troubles import TROUBLES
 from lab.planting.truth import NearMiss, Planted
 from lab.server import resources
 from lab.wire.certificates import Keypair, to_pfx
 
-_SOWABLE: Mapping[str, Seed] = {**SEEDS, **{name: lie.seed for name, lie in LIES.items()}, **TROUBLES}
+_SOWABLE: Mapping[str, Seed] = {**SEEDS, **{name: lie.seed for name, lie in LIES.items()}, **TROUBLES, **NODE_SEEDS}
 SPACES, ENVIRONMENTS, NODES = ("Default", "Finance"), ("Production", "Staging"), 2
 
 
@@ -35,7 +36,8 @@ class PlantedFleet:
     """A fleet that runs, and the exact truth about it for an audit with all four sources, the Server's PFX and both lists.
 
     ``arguable``: what the words of audit.md allow to be found and not to be found; it is neither a hit nor an error. ``noisy``: Tentacles
-    (host/instance) that log errors all the time, by no fault of whoever looks at them: they poll a Server that they do not expect.
+    (host/instance) that log errors all the time, by no fault of whoever looks at them: they poll a Server that they do not expect, or that
+    does not expect them.
     """
 
     fleet: Fleet
@@ -66,7 +68,7 @@ class PlantedFleet:
 def planted(size: int | None = 300, seeds: Collection[str] | None = None, **settings: Any) -> Iterator[PlantedFleet]:
     """``size`` Tentacles in all (None: no more than the plants need), with what these seeds plant (None: every finding, lab.planting.seeds).
 
-    The seeds of lab.planting.lies and lab.planting.troubles are sown by name only. ``settings``: further ones of the FleetSpec;
+    The seeds of lab.planting.lies, lab.planting.troubles and lab.planting.nodes are sown by name only. ``settings``: further ones of the FleetSpec;
     a large fleet is best kept in memory (``root=`` below /dev/shm, or TMPDIR): its thousands of files take a disk a minute to go.
     """
     gardens: list[Garden] = []

@@ -21,6 +21,7 @@ from lab.wire.certificates import Keypair, make_certificate
 _KEYS = 4
 _PRIVATE = 0o640  # nobody but the owner and his group reads the configuration
 _WORKERS = 10  # each tenth is a worker
+_WINDOWS = 7  # each seventh plays Windows; 7 has no divisor in common with the others, so these are of every sort, too
 
 
 class Keys:
@@ -82,6 +83,10 @@ class Garden:
             self.quirk(each, name)
         return tentacle
 
+    def windows(self, name: str, **fields: Any) -> Tentacle:
+        """The same on a host that plays Windows."""
+        return self.host(name, quirk=["windows"], **fields)
+
     def quirk(self, name: str, host: str) -> None:
         """A quirk by its name."""
         quirks.apply(self.plan, f"{name}:{host}")
@@ -102,7 +107,7 @@ class Garden:
         self.plan.afterwards.append(act)
 
     def grow(self, size: int) -> None:
-        """Sound Tentacles until there are so many: each fourth polls, some are workers, some trust the second Server, too."""
+        """Sound Tentacles until there are so many: each fourth polls, some are workers, some play Windows, some trust the second Server, too."""
         self.plan.need_foreign()
         for number in range(size - len(self.plan.tentacles)):
             polling = number % 4 == 3
@@ -111,3 +116,5 @@ class Garden:
                 tentacle.kind = "Workers"
             if number % _WORKERS == 2:
                 self.plan.trust_foreign(tentacle)
+            if number % _WINDOWS == 3:
+                self.quirk("windows", tentacle.host)
