@@ -54,13 +54,17 @@ class Https:
 
     def __call__(self, request: Request) -> Response:
         try:
-            with self._open(request) as reply:
+            with self._reply(request) as reply:
                 return Response(reply.getcode(), _lower(reply.headers), reply.read())
-        except HTTPError as error:
-            with error:
-                return Response(error.code, _lower(error.headers), error.read())
         except (URLError, SSLValidationError, HTTPException, OSError) as error:
             raise no_answer(error) from None
+
+    def _reply(self, request: Request):  # type: ignore[no-untyped-def]
+        """Of any status: an error's body can break off like any other."""
+        try:
+            return self._open(request)
+        except HTTPError as error:
+            return error
 
     def _open(self, request: Request):  # type: ignore[no-untyped-def]  # open_url has no types
         return open_url(

@@ -30,12 +30,12 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.seen.append((self.command, self.path, self.headers.get("X-Key"), body))
-        status = int(self.path.strip("/"))
+        status = int(self.path.strip("/").rstrip("-"))
         self.send_response(status)
         if status == 302:
             self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/200")  # type: ignore[attr-defined]
         self.send_header("Retry-After", "3")
-        self.send_header("Content-Length", "4")
+        self.send_header("Content-Length", "400" if self.path.endswith("-") else "4")
         self.end_headers()
         self.wfile.write(b"text")
 
@@ -57,7 +57,7 @@ def server() -> Iterator[HTTPServer]:
     made.server_close()
 
 
-def ask(server: HTTPServer, status: int, method: str = "GET", body: bytes | None = None, scheme: str = "http", **options: Any) -> Any:
+def ask(server: HTTPServer, status: int | str, method: str = "GET", body: bytes | None = None, scheme: str = "http", **options: Any) -> Any:
     request = Request(method, f"{scheme}://127.0.0.1:{server.server_port}/{status}", {"X-Key": "key"}, body)
     return Https(timeout=5, **options)(request)
 
@@ -66,6 +66,13 @@ def ask(server: HTTPServer, status: int, method: str = "GET", body: bytes | None
 def test_every_status_is_an_answer(server: HTTPServer, status: int) -> None:
     response = ask(server, status)
     assert (response.status, response.body, response.headers["retry-after"]) == (status, b"text", "3")
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_an_answer_that_breaks_off_is_none(server: HTTPServer, status: int) -> None:
+    with pytest.raises(NoAnswer) as caught:
+        ask(server, f"{status}-")
+    assert (caught.value.passing, caught.value.reached) == (True, True)
 
 
 def test_the_key_does_not_travel_along_a_redirect(server: HTTPServer) -> None:
