@@ -30,7 +30,7 @@ class ActionModule(SecretCalls, OctoAction):
         params = options_of(self, options.ARGUMENTS)
         question = options.question_of(params, task_vars)
         acceptances = options.acceptances_of(self, params["accept"])
-        earlier = options.earlier_of(self, params["since"])
+        earlier = options.earlier_of(self, params["since"], params["report_folder"])
         search = options.searching(params["query"])
         identities = options.identities_of(self, params) if "wire" in question.asked else []
         collector = Collector(
@@ -38,14 +38,15 @@ class ActionModule(SecretCalls, OctoAction):
         )
         if params["only_check"]:
             return {"changed": False}
-        document = audit.audit(collector.facts())
-        unused = accept.mark(document, acceptances)
+        document, unjudged = audit.audited(collector.facts())
+        unused = accept.mark(document, acceptances, unjudged)
         if earlier is not None:
-            document = compare.compare(document, earlier)
+            document = compare.compare(document, earlier, unjudged)
         written = reports.write(document, params["report_folder"], params["reports"], params["fail_on"])
-        lines = summary.lines(document, unused, list(written.values()))
+        answer = search(document)
+        lines = summary.lines(document, unused, list(written.values()), answer)
         for line in lines:
             display.display(line)
         failure = summary.failure(document, params["fail_on"])
-        made = {"changed": False, "reports": written, "lines": lines, "accept_unused": list(unused), "query": search(document)}
+        made = {"changed": False, "reports": written, "lines": lines, "accept_unused": list(unused), "query": answer}
         return {**reports.result(document), **made, **({"failed": True, "msg": failure} if failure else {})}

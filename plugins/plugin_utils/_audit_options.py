@@ -25,6 +25,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._halibut.options
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.client import OctopusClient, Patience, base_of
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.transport import Https
 from ansible_collections.octofleet.octopus.plugins.module_utils._secrets import Secret
+from ansible_collections.octofleet.octopus.plugins.plugin_utils import _audit_reports as reports
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._api import API_ARGUMENTS
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._audit_sources import Bounded, Question, known_places
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._options import controller_file
@@ -69,6 +70,9 @@ def question_of(params: Mapping[str, Any], task_vars: Mapping[str, Any]) -> Ques
             "There is nothing to audit: the inventory has no host in the group octopus_tentacles, and no server_url was given. Put the hosts of the"
             " Tentacles into that group, or name the Octopus Server whose records are to be audited."
         )
+    for name in ("rotation_takes", "timeout", "patience"):
+        if params[name] < (0 if name == "patience" else 1):
+            raise OctoError(f"{name} is {params[name]:g}, which is no time that anything could take. Give seconds.")
     retired = params["retired_thumbprints"]
     return Question(
         asked=frozenset(params["sources"]),
@@ -145,8 +149,10 @@ def acceptances_of(action: ActionBase, path: str | None) -> tuple[accept.Accepta
     return accept.parse(content, found, CODES)
 
 
-def earlier_of(action: ActionBase, path: str | None) -> dict[str, Any] | None:
-    if not path:
+def earlier_of(action: ActionBase, path: str | None, folder: str | None) -> dict[str, Any] | None:
+    """None on the first night, too: when it is the report that this audit writes into ``folder``, and it is not there yet."""
+    own = Path(folder).expanduser().absolute() / reports.NAMES["json"] if folder else None
+    if not path or (Path(path).expanduser().absolute() == own and not own.exists()):
         return None
     found, data = near(action, path, "The earlier report")
     return compare.read(data, found)

@@ -11,10 +11,13 @@ A source that was not asked for is not touched: no request leaves for it. Nothin
 
 from __future__ import annotations
 
+import ipaddress
+import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from ansible_collections.octofleet.octopus.plugins.module_utils import _certificate, _thumbprint
@@ -37,22 +40,24 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts imp
     Server,
     Unread,
 )
-from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import usual_endpoint
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import guessed
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet import edges as fleet
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import call, probe
 from ansible_collections.octofleet.octopus.plugins.module_utils._halibut import endpoint as endpoints
 from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.client import OctopusClient
-from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.records import TARGET, WORKER, MachineRecord, Space
-from ansible_collections.octofleet.octopus.plugins.plugin_utils._inventory import Inventory
+from ansible_collections.octofleet.octopus.plugins.module_utils._octopus.records import TARGET, WORKER, MachineRecord, ServerNode, Space
+from ansible_collections.octofleet.octopus.plugins.plugin_utils._inventory import NODE_PORT, Inventory
 from ansible_collections.octofleet.octopus.plugins.plugin_utils._vantage import Sweep, ways
 
 COLLECTION = "0.1.0"
 SECOND_LOOK = 5.0  # seconds after which a Tentacle that was stopping is gone (decisions 14)
 RESOLVE = 5.0
 CONTACTS = 30.0  # seconds at most for one question for each polling record; what is left out is not known
+ODD_SHOWN = 3  # reasons of rows that are left out of one answer
 _ANSWERS = (call.ACCEPTED, call.REFUSED, call.UNPROVEN, call.IDENTITY)
-_DENIED = (403, 404)  # of one record
+_OF_ONE = (200, 403, 404)  # an answer about one record that says nothing of the others
+_HARDLY_A_HOST = re.compile(r"[0-9A-F]{32,}")  # a thumbprint that lost or won a digit on its way
 
 T = TypeVar("T")
 
@@ -89,7 +94,7 @@ class _Told:
 
     reading: Reading = field(default_factory=Reading)
     certificate: str | None = None
-    nodes: tuple[str, ...] = ()
+    nodes: tuple[ServerNode, ...] = ()
     machines: tuple[MachineRecord, ...] = ()
     records: tuple[fleet.Record, ...] = ()
     unseen: tuple[tuple[str, str], ...] = ()
@@ -108,11 +113,16 @@ def known_places(given: Mapping[str, Any] | None) -> tuple[KnownPlace, ...] | No
     for server, places in given.items():
         if not isinstance(places, (list, tuple)) or not places:
             raise OctoError(f"known_servers: what is given for {server} is no list of host:port or thumbprints.")
-        for place in places:
-            pin = str(place).strip().upper()
-            is_pin = _thumbprint.is_canonical(pin)
-            found.append(KnownPlace(str(server), thumbprint=pin) if is_pin else KnownPlace(str(server), endpoints.parse(str(place), str(place))))
+        found += [_known_place(str(server), str(place)) for place in places]
     return tuple(found)
+
+
+def _known_place(server: str, place: str) -> KnownPlace:
+    """Signs that nobody sees, as the Windows dialog puts before a thumbprint, are left out: a pin here is compared and never written."""
+    seen = "".join(sign for sign in place if sign.isprintable() and not sign.isspace()).upper()
+    if _HARDLY_A_HOST.fullmatch(seen):
+        return KnownPlace(server, thumbprint=_thumbprint.parse(seen, f"thumbprint in known_servers for {server}"))
+    return KnownPlace(server, endpoints.parse(place, place, NODE_PORT))
 
 
 class Bounded:
@@ -125,7 +135,8 @@ class Bounded:
     def __call__(self, seconds: float) -> None:
         if seconds > self._left:
             raise OctoError(
-                f"The Octopus Server was waited for, for {self._all - self._left:.0f} s in all, and still limits, refuses or is starting."
+                f"The Octopus Server was waited for, for {self._all - self._left:.0f} s in all, and still limits, refuses or is starting.",
+                silent=True,
             )
         self._left -= seconds
         self._sleep(seconds)
@@ -158,15 +169,14 @@ class Collector:
 
     def facts(self) -> AuditFacts:
         asked = self._question.asked
-        hosts, visits = self._inventory()
+        hosts, visits, deaf = self._inventory()
         told = _Database(self._question, self._connect, self._why_not, self._clock).read() if DATABASE in asked else _Told()
         nodes = self._nodes(told)
         same_place, also_at = self._resolved(hosts, visits, told, nodes)
         wire = _Wire(self._sweep, self._identities, self._sleep) if WIRE in asked else None
-        own = _own_places(hosts, visits)
-        if not told.records and not asked & {DISK, PROCESS}:
-            own = {usual_endpoint(host): [] for host in hosts}
-        sights = wire.look(told, [place for place, _why in nodes.values() if place], self._known(), own, same_place) if wire else {}
+        guesses: dict[str, list[str]] = {place: [] for place in guessed(hosts, visits, told.records, same_place).values()}
+        own = {place: names for place, names in {**guesses, **_own_places(hosts, visits)}.items() if place not in deaf}
+        sights = {**deaf, **wire.look(told, [place for place, _unread in nodes.values() if place], self._known(), own, same_place)} if wire else {}
         sources = {DATABASE: told.reading} if told.reading.reason else {}
         if wire and wire.failure:
             sources[WIRE] = Reading(NOT_READ, wire.failure)
@@ -195,16 +205,19 @@ class Collector:
 
     # -- the hosts
 
-    def _inventory(self) -> tuple[tuple[fleet.InventoryHost, ...], tuple[fleet.Visit, ...]]:
-        """Each host's variables are put together once, which is most of what they cost, and let go of again."""
+    def _inventory(self) -> tuple[tuple[fleet.InventoryHost, ...], tuple[fleet.Visit, ...], dict[str, audit.Sight]]:
+        """Each host's variables are put together once, which is most of what they cost, and let go of again. The last: who cannot be called."""
         reads = bool(self._question.asked & {DISK, PROCESS})
-        hosts, visits = [], []
-        for host in self._question.tentacles:
-            inventory = Inventory(self._hostvars, [host], [])
+        hosts: list[fleet.InventoryHost] = []
+        visits: list[fleet.Visit] = []
+        deaf: dict[str, audit.Sight] = {}
+        for name in self._question.tentacles:
+            inventory = Inventory(self._hostvars, [name], [])
             hosts += inventory.hosts()
             if reads:
-                visits.append(self._visit(host, inventory.of(host, self._question.readings)))
-        return tuple(hosts), tuple(visits)
+                visit = self._visit(name, inventory.of(name, self._question.readings))
+                visits.append(replace(visit, instances=tuple(_as_called(one, hosts[-1], deaf) for one in visit.instances)))
+        return tuple(hosts), tuple(visits), deaf
 
     def _visit(self, host: str, result: Any) -> fleet.Visit:
         visit = fleet.visit_of(host, result if isinstance(result, Mapping) else None, 0.0)
@@ -214,15 +227,22 @@ class Collector:
 
     # -- the Servers
 
-    def _nodes(self, told: _Told) -> dict[str, tuple[endpoints.Endpoint | None, str]]:
-        """By name, REST united with the inventory as a rotation does it (decisions 10): the place, or why there is none."""
+    def _nodes(self, told: _Told) -> dict[str, tuple[endpoints.Endpoint | None, Reading]]:
+        """By name, REST united with the inventory (decisions 10): the place, or why there is none. Each host is a node, each online node is wanted."""
         inventory = Inventory(self._hostvars, [], self._question.servers)
         named = {host: str(inventory.of(host, "octopus_node_name") or "") for host in self._question.servers}
-        if len(told.nodes) == 1 and len(named) == 1 and not any(named.values()):
-            named = dict.fromkeys(named, told.nodes[0])
-        found = {name or host: _place(inventory.node_endpoint(host), name or host) for host, name in named.items()}
-        unknown = "no host of the group octopus_server has it as octopus_node_name, so its address is not known"
-        return {**found, **{name: (None, unknown) for name in told.nodes if name not in found}}
+        online = [node for node in told.nodes if not node.is_offline] or told.nodes
+        if len(online) == 1 and len(named) == 1 and not any(named.values()):
+            named = dict.fromkeys(named, online[0].name)
+        listed = {node.name.lower(): node for node in told.nodes}
+        found: dict[str, tuple[endpoints.Endpoint | None, Reading]] = {}
+        for host, given in named.items():
+            node = listed.get((given or host).lower())
+            name = node.name if node else given or host
+            place, why = _place(inventory.node_endpoint(host), host, NODE_PORT)
+            # A name that was given to the whole group is the first host's.
+            found[next(one for one in (name, host, f"{host} ({name})") if one not in found)] = place, Reading(NOT_READ, why)
+        return {**found, **{node.name: (None, _homeless(node)) for node in told.nodes if node.name not in found}}
 
     def _known(self) -> list[endpoints.Endpoint]:
         return [place.endpoint for place in self._question.known or () if place.endpoint]
@@ -233,7 +253,7 @@ class Collector:
         nodes: dict[str, list[Node]] = {}
         for place in self._question.known:
             told = Node("as told", presented=place.thumbprint, reading=WAS_READ)
-            nodes.setdefault(place.server, []).append(_node(place.endpoint.name, place.endpoint, "", wire, ()) if place.endpoint else told)
+            nodes.setdefault(place.server, []).append(_node(place.endpoint.name, place.endpoint, Reading(), wire, ()) if place.endpoint else told)
         return tuple(Server(name, tuple(of)) for name, of in nodes.items())
 
     # -- names
@@ -243,7 +263,7 @@ class Collector:
         hosts: Sequence[fleet.InventoryHost],
         visits: Sequence[fleet.Visit],
         told: _Told,
-        nodes: Mapping[str, tuple[endpoints.Endpoint | None, str]],
+        nodes: Mapping[str, tuple[endpoints.Endpoint | None, Reading]],
     ) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
         """Names by the address behind them, so that two spellings of one place meet; and the other spellings of each node.
 
@@ -252,7 +272,7 @@ class Collector:
         recorded = {machine.address.lower() for machine in told.machines if machine.address}
         listed = {name.lower() for host in hosts for name in host.addresses}
         polled = {entry.address for visit in visits for instance in visit.instances for entry in instance.trust if entry.address}
-        places = {name: place for name, (place, _why) in nodes.items() if place}
+        places = {name: place for name, (place, _unread) in nodes.items() if place}
         names = {name for name in map(_host_of, polled) if name} | {place.host.lower() for place in places.values()}
         names |= set() if recorded <= listed else recorded | listed
         directory = endpoints.Directory(RESOLVE)
@@ -282,18 +302,20 @@ class _Database:
         if self._connect is None:
             return _Told(Reading(NOT_ASKED, self._why_not))  # an inventory is enough, so it is no finding that there is no more
         client = self._connect(None)
-        try:
-            visible = client.spaces()
-        except OctoError as error:
-            return _Told(Reading(NOT_READ, error.message))
+        gaps: list[str] = []
+        visible = self._ask(client.spaces, gaps)
         if not visible:
-            return _Told(Reading(NOT_READ, "The API key sees no space. Give its user a role in the spaces that are to be audited."))
+            gaps = gaps or ["The API key sees no space. Give its user a role in the spaces that are to be audited."]
+            return _Told(Reading(NOT_READ, " ".join(gaps)))
+        self._unseen += [("of an unknown name", why) for why in gaps]
         known = {word.lower() for space in visible for word in (space.id, space.name)}
         self._unseen += [(name, "the API key does not see it, or it is not there") for name in self._question.spaces if name.lower() not in known]
-        gaps: list[str] = []
-        certificate = self._ask(client.certificate, gaps)
+        gaps = []
+        certificate = self._ask(
+            lambda _odd: _thumbprint.parse(client.certificate().thumbprint, "Server certificate's thumbprint in the REST API"), gaps
+        )
         nodes = self._ask(client.nodes, gaps) or []
-        told = _Told(WAS_READ, certificate.thumbprint.upper() if certificate else None, tuple(node.name for node in nodes))
+        told = _Told(WAS_READ, certificate, tuple(nodes))
         for space in visible:
             told = self._space(client, space, told)
         told = replace(told, contacts=self._contacts(told.machines), unseen=tuple(self._unseen))
@@ -301,14 +323,14 @@ class _Database:
 
     def _space(self, client: OctopusClient, space: Space, told: _Told) -> _Told:
         gaps: list[str] = []
-        targets = self._ask(lambda: client.machines(space, (TARGET,)), gaps) or []
-        machines = targets + (self._ask(lambda: client.machines(space, (WORKER,)), gaps) or [])
+        targets = self._ask(partial(client.machines, space, (TARGET,)), gaps) or []
+        machines = targets + (self._ask(partial(client.machines, space, (WORKER,)), gaps) or [])
         self._unseen += [(space.name, why) for why in dict.fromkeys(gaps)]
         parts: dict[str, list[str]] = {"environments": [], POLICIES: [], "proxies": []}
-        named = (self._ask(lambda: client.environments(space), parts["environments"]) or {}) if machines else {}
-        policies = self._ask(lambda: client.policies(space), parts[POLICIES]) or []
+        named = (self._ask(partial(client.environments, space), parts["environments"]) or {}) if machines else {}
+        policies = self._ask(partial(client.policies, space), parts[POLICIES]) or []
         behind = [machine for machine in machines if machine.proxy_id and machine.address and machine.port and machine.has_tentacle]
-        proxies = (self._ask(lambda: ways(client, [space], behind, self._question.proxies), parts["proxies"], ends=False) or {}) if behind else {}
+        proxies = (self._ask(lambda _odd: ways(client, [space], behind, self._question.proxies), parts["proxies"]) or {}) if behind else {}
         places = {fleet.address_of(str(machine.address), int(machine.port or 0)) for machine in behind}
         return replace(
             told,
@@ -320,18 +342,21 @@ class _Database:
             no_way={**told.no_way, **{place: why for place in places if place not in proxies for why in parts["proxies"]}},
         )
 
-    def _ask(self, question: Callable[[], T], gaps: list[str], ends: bool = True) -> T | None:
-        """The answer, or None with the reason in ``gaps``. A question that got no HTTP answer at all is the last one, if it ``ends`` the reading."""
-        if self._silent is None:
-            try:
-                return question()
-            except OctoError as error:
-                gaps.append(error.message)
-                if ends and "status" not in error.evidence:
-                    self._silent = error
-                return None
-        gaps.append(self._silent.message)
-        return None
+    def _ask(self, question: Callable[[list[str]], T], gaps: list[str]) -> T | None:
+        """The answer without its odd rows, or None; the reasons in ``gaps``. A question that got no HTTP answer at all is the last one."""
+        if self._silent is not None:
+            gaps.append(self._silent.message)
+            return None
+        odd: list[str] = []
+        answer = None
+        try:
+            answer = question(odd)
+        except OctoError as error:
+            gaps.append(error.message)
+            self._silent = error if error.evidence.get("silent") else None
+        if odd:
+            gaps.append(" ".join(odd[:ODD_SHOWN]) + (f" And {len(odd) - ODD_SHOWN} more." if len(odd) > ODD_SHOWN else ""))
+        return answer
 
     def _contacts(self, machines: Iterable[MachineRecord]) -> dict[str, str]:
         """Each is a question of its own, so they come last, wait for nothing, and end at the first one that is put off."""
@@ -346,9 +371,9 @@ class _Database:
             try:
                 at = client.connection(machine).last_checked
             except OctoError as error:
-                if error.evidence.get("status") in _DENIED:
-                    continue
-                break
+                if error.evidence.get("silent") or error.evidence.get("status", 200) not in _OF_ONE:
+                    break
+                continue
             if at is not None:
                 found[f"{machine.space}/{machine.id}"] = _instant(at.timestamp())
         return found
@@ -431,9 +456,9 @@ class _Wire:
             )
 
 
-def _place(text: str, name: str) -> tuple[endpoints.Endpoint | None, str]:
+def _place(text: str, name: str, usual_port: int = endpoints.LISTENING_PORT) -> tuple[endpoints.Endpoint | None, str]:
     try:
-        return endpoints.parse(text, name), ""
+        return endpoints.parse(text, name, usual_port), ""
     except OctoError as error:
         return None, error.message
 
@@ -441,6 +466,34 @@ def _place(text: str, name: str) -> tuple[endpoints.Endpoint | None, str]:
 def _host_of(address: str) -> str:
     place, _why = _place(address, "")
     return place.host.lower() if place else ""
+
+
+def _homeless(node: ServerNode) -> Reading:
+    """Of a node that REST lists and no host has. One that is left over from earlier presents nothing, and need not be read."""
+    unknown = "no host of the group octopus_server has it as octopus_node_name"
+    if node.is_offline:
+        return Reading(NOT_ASKED, f"the Server lists it as offline, and {unknown}")
+    return Reading(NOT_READ, f"{unknown}, so its address is not known")
+
+
+def _as_called(instance: fleet.Instance, host: fleet.InventoryHost, deaf: dict[str, audit.Sight]) -> fleet.Instance:
+    """Without an IP address that is none to call: the host's is. Whom nobody can call there goes to ``deaf``, by that endpoint."""
+    ip = _ip_of(instance.ip) if instance.ip else None
+    is_deaf = ip is not None and ip.is_loopback and not any(own.is_loopback for own in map(_ip_of, host.addresses) if own)
+    if ip is None or not (is_deaf or ip.is_unspecified):
+        return instance
+    if is_deaf and instance.listens and instance.port:
+        place = fleet.address_of(host.addresses[0], instance.port)
+        deaf[place] = audit.Sight(place, reason=f"it listens on {instance.ip} alone, where only its own machine can call it")
+    return replace(instance, ip=None)
+
+
+def _ip_of(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """None for a name that is not known for one."""
+    try:
+        return ipaddress.ip_address("127.0.0.1" if address.lower() == "localhost" else address)
+    except ValueError:
+        return None
 
 
 def _own_places(hosts: Sequence[fleet.InventoryHost], visits: Sequence[fleet.Visit]) -> dict[str, list[str]]:
@@ -496,12 +549,12 @@ def _sight(place: str, sights: Sequence[probe.Sight]) -> audit.Sight:
     return audit.Sight(place, presented[-1] if presented else None, verdicts, reason)
 
 
-def _node(name: str, place: endpoints.Endpoint | None, why: str, wire: _Wire | None, also_at: tuple[str, ...]) -> Node:
+def _node(name: str, place: endpoints.Endpoint | None, unread: Reading, wire: _Wire | None, also_at: tuple[str, ...]) -> Node:
     address = fleet.address_of(place.host, place.port) if place else None
     if wire is None:
         return Node(name, address, None, Reading(NOT_ASKED, "not asked for"), also_at)
     if wire.failure or place is None:
-        return Node(name, address, None, Reading(NOT_READ, wire.failure or why), also_at)
+        return Node(name, address, None, Reading(NOT_READ, wire.failure) if wire.failure else unread, also_at)
     seen = wire.at_server(place)
     return Node(name, address, seen.presented, seen.reading, also_at)
 

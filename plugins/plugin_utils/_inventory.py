@@ -51,7 +51,8 @@ class Inventory:
         return [fleet.visit_of(host, result, float(result.get("observed_at") or 0.0)) for result in made] or [fleet.visit_of(host, None, 0.0)]
 
     def _addresses(self, host: str) -> Iterable[str]:
-        yield from (str(address) for address in self.of(host, "octopus_addresses") or ())
+        given = self.of(host, "octopus_addresses") or ()
+        yield from map(str, [given] if isinstance(given, str) else given)
         yield str(self.of(host, "ansible_host") or host)
         yield host
 

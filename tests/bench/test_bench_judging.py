@@ -171,7 +171,7 @@ def test_matching_and_judging(report: Report) -> None:
         [Figure("ms of CPU a Tentacle", many, 1.0)],
         [
             f"of a tenth as many: {few:.2f} ms a Tentacle; {len(document['findings'])} findings",
-            f"beside it: comparison with an earlier audit {_least(lambda: compare.compare(document, document)):.3f} ms,"
+            f"beside it: comparison with an earlier audit {_least(lambda: compare.compare(document, document, {})):.3f} ms,"
             f" the JSON report {_least(lambda: json.dumps(document)):.3f} ms a Tentacle",
         ],
     )

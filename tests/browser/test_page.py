@@ -109,9 +109,9 @@ def test_each_state_has_a_colour_a_symbol_and_a_word(show: Show) -> None:
     legend = browser.run(
         "[...document.querySelectorAll('.legend .cell')].map((cell) => [cell.lastChild.textContent, cell.firstChild.textContent, getComputedStyle(cell).color])"
     )
-    assert [line[0] for line in legend] == ["trusted", "not trusted", "not trusted", "after restart", "sources differ", "not read"]
-    assert len({(line[1]) for line in legend}) == 5
-    assert len({(line[2]) for line in legend}) == 6
+    assert [line[0] for line in legend] == ["trusted", "not trusted", "not trusted", "after restart", "until restart", "sources differ", "not read"]
+    assert len({(line[1]) for line in legend}) == 6
+    assert len({(line[2]) for line in legend}) == 7
 
 
 @pytest.mark.parametrize("one", CASES, ids=lambda one: one.name)
@@ -509,6 +509,24 @@ def test_the_browser_itself_forbids_what_the_page_does_not_do(show: Show) -> Non
     assert browser.run("return fetch('https://example.com/').then(() => 'sent', () => 'refused')") == "refused"
     assert browser.run("try { document.body.innerHTML = '<p>x</p>'; return 'set'; } catch (refusal) { return refusal.name; }") == "TypeError"
     assert browser.run("try { return window.eval('1'); } catch (refusal) { return refusal.name; }") == "EvalError"
+
+
+def test_what_a_restart_gives_and_what_it_takes_look_different(show: Show) -> None:
+    audit = document(30)
+    gains, loses = audit["tentacles"][:2]
+    gains["cells"] = {**gains["cells"], OURS: {"state": "pending", "wire": "no", "disk": "yes", "process": "no"}}
+    loses["cells"] = {**loses["cells"], OURS: {"state": "pending", "wire": "yes", "disk": "no", "process": "yes"}}
+    browser = show(audit, "#view=matrix&sort=name")
+    cells = browser.run("[...document.querySelectorAll('td[data-column=\"5\"] .cell')].slice(0, 2).map((cell) => [cell.textContent, cell.className])")
+    assert [text[1:].strip() for text, _classes in cells] == ["after restart", "until restart"]
+    assert ["alarm" in classes for _text, classes in cells] == [False, True]
+
+
+def test_nothing_read_and_the_warnings_that_say_why(show: Show) -> None:
+    audit = document(20, asked=(), findings=0)
+    audit["counts"]["warning"] = 20
+    told = show(audit).run("document.getElementById('verdict').textContent")
+    assert told == "Nothing was read, so nothing was judged. 20 warnings say why."
 
 
 # ---- Many certificates

@@ -476,7 +476,7 @@ GUARDS: Mapping[str, tuple[Guard, ...]] = {
         ),
         Guard(
             _OCTOPUS + "records.py",
-            'nested.get("Thumbprint") or endpoint',
+            'nested.text("Thumbprint") or endpoint',
             "endpoint",
             "tests/unit/octopus/test_client.py::test_machines_are_targets_and_workers_of_all_styles",
         ),

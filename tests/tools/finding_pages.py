@@ -93,8 +93,9 @@ Codes are an interface: they never change meaning. What each source tells is in 
 
 
 def _prose(text: str) -> str:
-    """Signs that mean something to reStructuredText stand for themselves."""
-    return re.sub(r"([\\*`|])", r"\\\1", text)
+    """Commands in backticks are code; other signs that mean something to reStructuredText stand for themselves."""
+    parts = text.split("`")
+    return "".join(f"``{part}``" if place % 2 else re.sub(r"([\\*|])", r"\\\1", part) for place, part in enumerate(parts))
 
 
 def main() -> None:

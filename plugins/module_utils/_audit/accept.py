@@ -15,12 +15,16 @@ import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Any, Collection, Dict, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit import audit
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.codes import SEVERITIES
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import WHOLE_ESTATE
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 
+Unjudged = Mapping[str, Sequence[str]]
+NOBODY: Unjudged = MappingProxyType({})
 EXPIRED = "ACCEPTANCE_EXPIRED"
 _KEYS = ("code", "subject", "reason", "until")
 _WANTED = "The file is a list of entries with code, subject (exact, or with * and ?), reason, and until, a date such as 2027-01-31."
@@ -45,6 +49,9 @@ class Acceptance:
             return False
         return self._means(finding["subject"]) or all(self._means(subject) for subject in finding["subjects"])
 
+    def concerns(self, names: Sequence[str]) -> bool:
+        return any(name == WHOLE_ESTATE or self._means(name) for name in names)
+
     def holds_on(self, day: date) -> bool:
         return day <= self.until
 
@@ -52,6 +59,10 @@ class Acceptance:
         return {"code": self.code, "subject": self.subject, "reason": self.reason, "until": self.until.isoformat()}
 
     def _means(self, subject: str) -> bool:
+        # Of a host that could not be read, the Tentacle is known by the host alone; what is accepted of it stays accepted for that night.
+        host, _slash, instance = subject.partition("/")
+        if instance == "*" and self.subject.partition("/")[0] == host:
+            return True
         # A bracket is part of an IPv6 address here, and no set of characters.
         return subject == self.subject or fnmatchcase(subject, self.subject.replace("[", "[[]"))
 
@@ -71,9 +82,12 @@ def parse(entries: Any, where: str, codes: Collection[str]) -> Tuple[Acceptance,
     return tuple(_entry(entry, f"Entry {number} of the acceptances {where}", codes) for number, entry in enumerate(entries, 1))
 
 
-def mark(document: Dict[str, Any], acceptances: Sequence[Acceptance]) -> Tuple[Dict[str, str], ...]:
-    """Mark the document's findings, add those about what has run out on the day of the audit, and count anew; what was not used is returned."""
-    outcome = apply(document["findings"], acceptances, date.fromisoformat(document["made_at"][:10]))
+def mark(document: Dict[str, Any], acceptances: Sequence[Acceptance], unjudged: Unjudged = NOBODY) -> Tuple[Dict[str, str], ...]:
+    """Mark the document's findings, add those about what has run out on the day of the audit, and count anew; what was not used is returned.
+
+    ``unjudged``: by code, of whom it was not judged. What is accepted of them may well stand, so it is no entry to be taken out.
+    """
+    outcome = apply(document["findings"], acceptances, date.fromisoformat(document["made_at"][:10]), unjudged)
     document["findings"] = sorted(outcome.findings, key=lambda one: (SEVERITIES.index(one["severity"]), one["code"], one["subject"], one["id"]))
     expired = sum(one["code"] == EXPIRED for one in outcome.findings)
     document["codes"][EXPIRED].update(found=expired, judged=len(acceptances))
@@ -81,7 +95,7 @@ def mark(document: Dict[str, Any], acceptances: Sequence[Acceptance]) -> Tuple[D
     return outcome.unused
 
 
-def apply(findings: Sequence[Finding], acceptances: Sequence[Acceptance], today: date) -> Outcome:
+def apply(findings: Sequence[Finding], acceptances: Sequence[Acceptance], today: date, unjudged: Unjudged = NOBODY) -> Outcome:
     """Mark what is accepted today. Of several acceptances of one finding the one that holds longest is shown."""
     marked = [{**finding, "accepted": _mark(finding, acceptances, today)} for finding in findings]
     more, unused = [], []
@@ -92,7 +106,7 @@ def apply(findings: Sequence[Finding], acceptances: Sequence[Acceptance], today:
             continue
         if standing:
             more.append(_expired(one, standing))
-        else:
+        elif not one.concerns(unjudged.get(one.code, ())):
             unused.append(one.row())
     return Outcome((*marked, *more), tuple(unused))
 

@@ -8,8 +8,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
+from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit import facts as audit_facts
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit import identity_rules, pins
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.codes import SEVERITIES
@@ -23,8 +24,17 @@ SCHEMA, VERSION = "octofleet.octopus/audit", 1
 FINE, NOT_JUDGED = "fine", "not_judged"
 
 
+class Audited(NamedTuple):
+    document: Dict[str, Any]  # as the JSON report has it
+    unjudged: Mapping[str, Sequence[str]]  # by code, of whom it was not judged: what a comparison needs, and no report
+
+
 def audit(facts: AuditFacts) -> Dict[str, Any]:
-    """The whole audit, as the JSON report has it."""
+    return audited(facts).document
+
+
+def audited(facts: AuditFacts) -> Audited:
+    """The whole audit."""
     estate = Estate(facts)
     judgement = Judgement(estate)
     columns = _columns(estate)
@@ -47,7 +57,7 @@ def audit(facts: AuditFacts) -> Dict[str, Any]:
         "changes": None,
     }
     count(document)
-    return document
+    return Audited(document, judgement.unjudged())
 
 
 def count(document: Dict[str, Any]) -> None:
@@ -76,9 +86,10 @@ def _columns(estate: Estate) -> List[str]:
 
 
 def _pins_of(subject: Subject) -> Set[str]:
+    """Those that are thumbprints: one that is spelled otherwise is what its cell calls spoiled, and no certificate of its own."""
     on_disk = subject.disk.pins() if subject.disk else frozenset()
     running = subject.process.pins_in_process if subject.process else None
-    return set(on_disk | (running or frozenset()))
+    return {pin for pin in on_disk | (running or frozenset()) if _thumbprint.is_canonical(pin)}
 
 
 class _Shared:
@@ -147,18 +158,19 @@ def _record(facts: AuditFacts, record: Record) -> Dict[str, Any]:
 def _rate(estate: Estate, rows: Sequence[Dict[str, Any]], findings: Sequence[Mapping[str, Any]]) -> None:
     """Each row's worst finding; what is so by default everywhere is said once, and marks no row.
 
-    *Fine* is said only of a Tentacle whose trust in each node's certificate some source has shown.
+    *Fine* is said only of a Tentacle whose trust in each node's certificate some source has shown. While a node was not read or presents what is
+    hardly the Server's, that is nobody; only where no node is known at all, the certificate that the database names stands for them.
     """
     worst: Dict[str, str] = {}
     for finding in reversed(findings):  # the worst come first
         for name in finding["subjects"] if finding["kind"] != FLEET else ():
             worst[name] = finding["severity"]
     server = estate.facts.server
-    presented = estate.presented or {server.database} - {None}
-    known = server.database is not None or all(node.reading.ok for node in server.nodes)
+    wanted = estate.presented if server.nodes else frozenset({server.database} - {None})
+    known = wanted and not estate.disputed and all(node.reading.state != audit_facts.NOT_READ for node in server.nodes)
     for row in rows:
-        trusted = [row["cells"].get(certificate, {}).get("state") == pins.TRUSTED for certificate in presented]
-        shown = known and bool(trusted) and all(trusted) and row["identity"] in (identity_rules.AGREES, identity_rules.SINGLE)
+        trusted = all(row["cells"].get(certificate, {}).get("state") == pins.TRUSTED for certificate in wanted)
+        shown = known and trusted and row["identity"] in (identity_rules.AGREES, identity_rules.SINGLE)
         row["severity"] = worst.get(row["id"]) or (FINE if shown else NOT_JUDGED)
 
 
@@ -192,9 +204,9 @@ def _certificate(estate: Estate, certificate: str, rows: Sequence[Mapping[str, A
     facts = estate.facts
     presenting = [(server, node.name) for server in (facts.server, *(facts.known or ())) for node in server.nodes if node.presented == certificate]
     names = list(dict.fromkeys(server.name for server, _node in presenting))
-    label = ", ".join(names) or (
-        "this Server's database" if certificate == facts.server.database else "given" if certificate in estate.ours else "unknown"
-    )
+    if certificate == facts.server.database and audit_facts.THIS_SERVER not in names:
+        names.insert(0, "this Server's database")
+    label = ", ".join(names) or ("given" if certificate in estate.ours else "unknown")
     said = _said(facts.certificates.get(certificate))
     return {
         "thumbprint": certificate,

@@ -35,8 +35,8 @@ _TABLE = (
         "wire with a Server PFX, or wire and process",
         "The Server cannot work with this Tentacle now. Either its trust was never extended to the certificate that the node presents, or it was and "
         "its service was not restarted since.",
-        "Let it trust {certificate} and restart it: octofleet.octopus.octo_trust instance={instance} thumbprints={certificate} state=present{twin} "
-        "on {host}.",
+        "Let it trust {certificate} and restart it: "
+        "`ansible {host} -m octofleet.octopus.octo_trust -a 'instance={instance} thumbprints={certificate} state=present{twin}'`",
     ),
     Code(
         "LOCKED_OUT_AFTER_RESTART",
@@ -45,8 +45,8 @@ _TABLE = (
         "disk, and wire or database",
         "The running process may still accept the Server, but the next restart (an update, a reboot) takes that away. Where the database holds "
         "another certificate than the nodes present, the next restart of a node does.",
-        "Let it trust {certificate} before anything restarts: octofleet.octopus.octo_trust instance={instance} thumbprints={certificate} "
-        "state=present{twin} on {host}.",
+        "Let it trust {certificate} before anything restarts: "
+        "`ansible {host} -m octofleet.octopus.octo_trust -a 'instance={instance} thumbprints={certificate} state=present{twin}'`",
     ),
     Code(
         "UNCHECKED_TRUST",
@@ -64,7 +64,8 @@ _TABLE = (
         "wire, and octopus_retired_thumbprints",
         "The certificate was declared retired, yet somebody holds its key and uses it: a node that was not restarted, a Server restored from an old "
         "backup, or a thief.",
-        "Find out what runs at {endpoint}. If it is a node of yours, restart it; if not, remove that pin from all Tentacles at once.",
+        "Find out what runs at {endpoint}. If it is a node of yours, let it take over the present certificate and restart it; if not, remove that pin "
+        "(octofleet.octopus.octo_trust state=absent) from all Tentacles that trust another certificate of yours, at once.",
     ),
     Code(
         "SHARED_PIN",
@@ -92,7 +93,7 @@ _TABLE = (
         "disk, on Linux",
         "A default installation leaves the configuration readable by everybody. The key in it is encrypted with the machine id, which everybody can "
         "read as well.",
-        "chmod o-rwx the configuration file, as the account of the service allows: ansible.builtin.file path=<configuration> mode=o-rwx.",
+        "Take it from others, on each host that is named: `ansible <host> -m ansible.builtin.file -a 'path=<configuration> mode=o-rwx'`",
     ),
     Code(
         "STALE_RECORD",
@@ -109,7 +110,7 @@ _TABLE = (
         "The running process does not work with what its configuration says",
         "process, or wire and disk",
         "The configuration was changed and the service not restarted since. The change takes effect at the next restart, whenever that is.",
-        "{how}: octofleet.octopus.octo_service instance={instance} state=restarted_if_stale on {host}.",
+        "{how}: `ansible {host} -m octofleet.octopus.octo_service -a 'instance={instance} state={state}'`",
     ),
     Code(
         "GHOST_PIN",
@@ -117,8 +118,8 @@ _TABLE = (
         "It trusts a certificate that no known Server presents",
         "disk, wire, and octopus_known_servers",
         "Whoever holds the key of that certificate can run commands on this machine. Often it is what a rotation or a migration left behind.",
-        "If nobody answers for it, remove it: octofleet.octopus.octo_trust instance={instance} thumbprints={certificate} state=absent unguarded=true "
-        "on {host}; else name its Server in octopus_known_servers, or, if a rotation is under way, its PFX in octopus_audit_pfx.",
+        "If its Server is known, name it in octopus_known_servers; if a rotation is under way, its PFX in octopus_audit_pfx. If nobody answers for it, "
+        "remove it: `ansible {host} -m octofleet.octopus.octo_trust -a 'instance={instance} thumbprints={certificate} state=absent unguarded=true'`",
     ),
     Code(
         "MISSING_NODE",
@@ -126,8 +127,8 @@ _TABLE = (
         "A polling Tentacle does not poll all of the Server's nodes",
         "disk, and the nodes' addresses in the inventory",
         "Work that such a node starts does not reach the Tentacle.",
-        "Let it poll {node} too, on {host}: Tentacle poll-server --instance {instance} --server-comms-address=https://{endpoint} "
-        "--reuse-server-thumbprint, then restart it.",
+        "Let it poll {node} too, on {host}: `Tentacle poll-server --instance={instance} --server-comms-address=https://{endpoint} "
+        "--reuse-server-thumbprint`, then restart it.",
     ),
     Code(
         "DUPLICATE_ENTRY",
@@ -135,7 +136,7 @@ _TABLE = (
         "One thumbprint stands twice in one place",
         "disk",
         "It does no harm until the vendor's tool has to change it: then its commands fail.",
-        "octofleet.octopus.octo_trust instance={instance} thumbprints={certificate} state=present on {host} leaves one of them.",
+        "Leave one of them: `ansible {host} -m octofleet.octopus.octo_trust -a 'instance={instance} thumbprints={certificate} state=present'`",
     ),
     Code(
         "NON_CANONICAL",
@@ -144,7 +145,7 @@ _TABLE = (
         "disk",
         "A Tentacle that polls compares by character, so such a pin never matches. One that listens ignores case, but the vendor's tool does not find "
         "the pin when it is to be removed.",
-        "octofleet.octopus.octo_trust instance={instance} thumbprints={certificate} state=present on {host} spells it anew.",
+        "Spell it anew: `ansible {host} -m octofleet.octopus.octo_trust -a 'instance={instance} thumbprints={certificate} state=present'`",
     ),
     Code(
         "BLANK_PIN",
@@ -152,7 +153,7 @@ _TABLE = (
         "A trust entry has no thumbprint",
         "disk",
         "It lets nobody in; it is left of a registration that broke off.",
-        "octofleet.octopus.octo_trust with forget names it by its spelling; or remove the entry from the configuration by hand, and restart.",
+        "Remove the entry from {configuration} by hand, and restart the Tentacle: no command changes a configuration that has such an entry.",
     ),
     Code(
         "IDENTITY_AT_RISK",
@@ -169,7 +170,8 @@ _TABLE = (
         "disk",
         "The running process works, but what it was started from is gone: the machine id that its key is encrypted with has changed, the program is not "
         "there, the certificate store belongs to another account, or another process holds its port.",
-        "Do not restart it on {host} before what is named is repaired; octofleet.octopus.octo_instance_info tells when it is.",
+        "Do not restart it before what is named is repaired. Whether it is: "
+        "`ansible {host} -m octofleet.octopus.octo_instance_info -a 'instance={instance}'`",
     ),
     Code(
         "KEY_COPIES",
@@ -185,7 +187,8 @@ _TABLE = (
         "A certificate is signed with SHA-1, or has an RSA key under 2048 bits",
         "wire or database",
         "Current Servers on Linux refuse SHA-1, and current TLS libraries refuse to present short keys.",
-        "Make it a new certificate (Tentacle new-certificate), set the record's thumbprint on the Server, restart.",
+        "Make it a new certificate on {host} (Tentacle new-certificate --instance={instance}), set the record's thumbprint on the Server, then restart "
+        "it at once.",
     ),
     Code(
         "RECORD_DISABLED",
@@ -218,7 +221,7 @@ _TABLE = (
         "disk and database, of all spaces",
         "It runs, trusts somebody, and nobody looks after it.",
         "First make sure that the API key sees every space (octopus_spaces). Only then register it with the Server, or remove it: "
-        "Tentacle service --stop --uninstall, then Tentacle delete-instance --instance {instance} on {host}.",
+        "`Tentacle service --instance={instance} --stop --uninstall`, then `Tentacle delete-instance --instance={instance}` on {host}.",
     ),
     Code(
         "UNMANAGED_TENTACLE",

@@ -9,14 +9,23 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import Any, Dict, Iterable, Mapping, Optional, Sequence, Set, Tuple
 
-from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import SPACE
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import SOURCES
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import CERTIFICATE, NODE, SPACE, WHOLE_ESTATE
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 
 SCHEMA = "octofleet.octopus/audit"
 VERSION = 1
-_READ = "read"
+_READ, _UNREACHABLE, _SOURCES_DISAGREE = "read", "UNREACHABLE", "SOURCES_DISAGREE"
+# Of an earlier audit, what a comparison needs.
+_NEEDED = {
+    "made_at": str,
+    "sources": {source: {"asked": bool, "mode": str, "read": int} for source in SOURCES},
+    "servers": [{"name": str}],
+    "tentacles": [{"id": str, "host": str, "sources": {source: {"state": str} for source in SOURCES}}],
+    "findings": [{"id": str, "code": str, "kind": str, "subject": str, "subjects": [str], "spaces": [str]}],
+}
 
 Document = Mapping[str, Any]
 
@@ -34,58 +43,97 @@ def read(data: bytes, where: str) -> Dict[str, Any]:
             f"{where} is an audit of schema version {document['version']}, and this collection compares version {VERSION}."
             " Make an audit anew, and compare later ones with that."
         )
+    lack = _lack(document, _NEEDED)
+    if lack:
+        raise OctoError(f"{where} is not whole: it has no {lack} as an audit writes it. Name the JSON report of an earlier one, as it was written.")
     return document
 
 
-def compare(document: Document, earlier: Document) -> Dict[str, Any]:
-    """``document`` with the status of its findings and with ``changes``.
+def compare(document: Document, earlier: Document, unjudged: Mapping[str, Sequence[str]]) -> Dict[str, Any]:
+    """``document`` with the status of its findings and with ``changes``; ``unjudged``: by code, of whom this audit did not judge it.
 
-    A finding that is not there any more is gone only if somebody looked: with a source less than the earlier audit had, of its
-    subject or as a whole, it is not judged (a fleet does not get well by not being read).
+    A finding that is not there any more is gone only if somebody looked (a fleet does not get well by not being read).
     """
-    before = {finding["id"]: finding for finding in earlier["findings"]}
+    before = {finding["id"] for finding in earlier["findings"]}
     now = {finding["id"] for finding in document["findings"]}
     absent = [finding for finding in earlier["findings"] if finding["id"] not in now]
-    rows = tuple({row["id"]: row for row in one["tentacles"]} for one in (document, earlier))
-    unseen = [finding for finding in absent if _is_out_of_sight(finding, document, earlier, *rows)]
+    blindness = _Blindness(document, earlier, unjudged)
+    unseen = {finding["id"] for finding in absent if blindness.hides(finding)}
     changes = {
         "since": earlier["made_at"],
         "new": [finding["id"] for finding in document["findings"] if finding["id"] not in before],
-        "gone": [finding for finding in absent if finding not in unseen],
-        "not_judged": unseen,
-        "unchanged": len(now & before.keys()),
+        "gone": [finding for finding in absent if finding["id"] not in unseen],
+        "not_judged": [finding for finding in absent if finding["id"] in unseen],
+        "unchanged": len(now & before),
     }
     findings = [{**finding, "status": "unchanged" if finding["id"] in before else "new"} for finding in document["findings"]]
     return {**document, "findings": findings, "changes": changes}
 
 
-def _is_out_of_sight(finding: Document, document: Document, earlier: Document, rows: Document, earlier_rows: Document) -> bool:
-    code = document["codes"].get(finding["code"])
-    if code is not None and not code["judged"] and code["not_judged"]:
-        return True
-    if finding["code"] == "UNREACHABLE" and any(earlier["sources"][name]["asked"] and not one["asked"] for name, one in document["sources"].items()):
-        return True  # what was not asked this time was not reached either
-    if finding["code"] != "UNREACHABLE" and finding["kind"] == SPACE and any(_is_unread(one, finding["spaces"]) for one in document["findings"]):
-        return True
-    return any(
-        _was_read(source, earlier, earlier_rows.get(subject)) and not _was_read(source, document, _same(rows, subject, earlier_rows))
-        for subject in finding["subjects"]
-        for source in document["sources"]
-    )
+class _Blindness:
+    """What an audit did not judge, and what an earlier one had seen that it does not: a source, a space, a Server, of all or of one Tentacle."""
+
+    def __init__(self, document: Document, earlier: Document, unjudged: Mapping[str, Sequence[str]]) -> None:
+        self._document, self._earlier = document, earlier
+        self._unjudged = {code: frozenset(names) for code, names in unjudged.items()}
+        self._rows, self._earlier_rows = ({row["id"]: row for row in one["tentacles"]} for one in (document, earlier))
+        self._sources = _answering(earlier) - _answering(document)
+        self._asks_no_more = [one["sources"]["wire"]["mode"] == "trust" for one in (earlier, document)] == [True, False]
+        self._spaces = _unread_spaces(document) - _unread_spaces(earlier)
+        self._servers = {server["name"] for server in earlier["servers"]} - {server["name"] for server in document["servers"]}
+
+    def hides(self, finding: Document) -> bool:
+        return (
+            not self._unjudged.get(finding["code"], frozenset()).isdisjoint((WHOLE_ESTATE, finding["subject"], *finding["subjects"]))
+            or any(space in finding["spaces"] for space, _part in self._spaces)
+            or self._is_of_a_server_not_named(finding)
+            or (finding["code"] == _UNREACHABLE and bool(self._sources))  # what was not asked was not reached either
+            or (finding["code"] == _SOURCES_DISAGREE and self._asks_no_more)  # whom a Tentacle lets in, contrary to its configuration
+            or any(self._was_read_of(subject, source) for subject in finding["subjects"] for source in self._document["sources"])
+        )
+
+    def _is_of_a_server_not_named(self, finding: Document) -> bool:
+        """A certificate that two Servers present may be that one's."""
+        of_node = finding["kind"] == NODE and any(finding["subject"].startswith(f"{server} (") for server in self._servers)
+        return of_node or (finding["kind"] == CERTIFICATE and bool(self._servers))
+
+    def _was_read_of(self, subject: str, source: str) -> bool:
+        """And is not any more."""
+        return _was_read(source, self._earlier, self._earlier_rows.get(subject)) and not _was_read(source, self._document, self._now(subject))
+
+    def _now(self, subject: str) -> Optional[Document]:
+        """The row of a Tentacle. Of a host that could not be read it is not known which instances it has: there the host's row speaks for it."""
+        if subject in self._rows or subject not in self._earlier_rows:
+            return self._rows.get(subject)
+        host = self._earlier_rows[subject]["host"]
+        return self._rows.get(f"{host}/*") if host else None
 
 
-def _is_unread(finding: Document, spaces: Sequence[str]) -> bool:
-    return finding["code"] == "UNREACHABLE" and finding["kind"] == SPACE and not set(finding["spaces"]).isdisjoint(spaces)
+def _answering(document: Document) -> Set[str]:
+    """The sources that did not fail as a whole."""
+    failed = {finding["subject"] for finding in document["findings"] if finding["code"] == _UNREACHABLE}
+    return {name for name, source in document["sources"].items() if source["asked"] and f"source {name}" not in failed}
 
 
-def _same(rows: Document, subject: str, earlier_rows: Document) -> Optional[Document]:
-    """The row of a Tentacle now. Of a host that could not be read it is not known which instances it has: there the host's row speaks for it."""
-    if subject in rows or subject not in earlier_rows:
-        return rows.get(subject)
-    host = earlier_rows[subject]["host"]
-    return rows.get(f"{host}/*") if host else None
+def _unread_spaces(document: Document) -> Set[Tuple[str, str]]:
+    """With the finding that says so, which is another for each part of a space."""
+    unread = (finding for finding in document["findings"] if finding["code"] == _UNREACHABLE and finding["kind"] == SPACE)
+    return {(space, finding["id"]) for finding in unread for space in finding["spaces"]}
 
 
 def _was_read(source: str, document: Document, row: Optional[Document]) -> bool:
     """Of the Tentacle; of whatever is no Tentacle, or is none any more, as far as the source was read at all."""
     return bool(row["sources"][source]["state"] == _READ if row else document["sources"][source]["read"])
+
+
+def _lack(found: Any, needed: Any, place: str = "") -> str:
+    """The first place where a document has not what a comparison needs; empty if it has all."""
+    kind: Any = needed if isinstance(needed, type) else type(needed)
+    if not isinstance(found, kind):
+        return place.lstrip(".")
+    parts: Iterable[Tuple[Any, Any, str]] = ()
+    if isinstance(needed, dict):
+        parts = ((found.get(name), one, f"{place}.{name}") for name, one in needed.items())
+    elif isinstance(needed, list):
+        parts = ((one, needed[0], f"{place}[{number}]") for number, one in enumerate(found))
+    return next(filter(None, (_lack(*part) for part in parts)), "")

@@ -14,6 +14,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._audit import fa
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit import pins
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import CertificateSeen
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import Estate, Subject
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.trust_rules import lost_by_a_restart
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import (
     Fine,
     Found,
@@ -23,6 +24,7 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts 
     disk_unread,
     records_of,
 )
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.names import some
 
 AGREES, DIFFERS, DISPUTED, SINGLE = "agrees", "differs", "disputed", "single"
 _LEAST_RSA_BITS = 2048
@@ -79,6 +81,9 @@ def _stale_record(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
         yield Unjudged("its configuration was changed and its service not restarted, so what it presents is not known")
     else:
         stale = [record for record in subject.records if record.thumbprint and record.thumbprint.upper() != shown]
+        if not subject.recorded:
+            yield Unjudged("its record has no thumbprint")
+            return
         where = f"{subject.edge.endpoint} presents" if subject.presented else "its configuration has"
         for record in stale:
             recorded = (record.thumbprint or "").upper()
@@ -99,7 +104,7 @@ def _how_to_meet(subject: Subject, label: str, recorded: str, shown: str) -> str
     return f"set the thumbprint of {label} to {shown} on the Server"
 
 
-def _restart_pending(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
+def _restart_pending(estate: Estate, subject: Subject) -> Iterator[Verdict]:
     if subject.instance is None and not subject.edge.host:
         return
     process, presented, on_disk = subject.process, subject.presented, subject.on_disk
@@ -119,12 +124,19 @@ def _restart_pending(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
         recorded = ", ".join(sorted(subject.recorded))
         seen.append(f"the Server has {recorded} on record, and would refuse {on_disk} after the restart")
     if seen:
-        how = (
-            f"Do not restart it before {records_of(subject)} has {on_disk} on the Server; then restart it at once"
-            if cut
-            else "Restart it when it is idle"
-        )
-        yield Found(f"{subject.name}: {'; '.join(seen)}.", {"how": how}, "", (subject,))
+        lost = lost_by_a_restart(estate, subject)
+        risks = sorted({_risk_of(code) for code, _sentence in (subject.disk.unready if subject.disk else ()) if _risk_of(code)})
+        if risks:
+            how = f"Do not restart it before what {' and '.join(risks)} names is repaired; then"
+        elif lost:
+            how = f"Do not restart it before its configuration trusts {some(lost)} (see LOCKED_OUT_AFTER_RESTART); then"
+        elif cut:
+            how = f"Do not restart it before {records_of(subject)} has {on_disk} on the Server; then restart it at once"
+        else:
+            how = "Restart it when it is idle"
+        # Whether a certificate was made anew is not in a process's log, so a polling Tentacle would not be found to be stale by that (decisions 25).
+        shows = bool(presented) or (process is not None and process.restart_pending in ("yes", "probably"))
+        yield Found(f"{subject.name}: {'; '.join(seen)}.", {"how": how, "state": "restarted_if_stale" if shows else "restarted"}, "", (subject,))
     elif subject.has(audit.PROCESS) or (presented and on_disk):
         yield Fine()
     else:
@@ -136,7 +148,7 @@ def _identity_at_risk(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
         yield from disk_unread(subject)
         return
     sentence = next((sentence for code, sentence in subject.disk.unready if code == "IDENTITY_AT_RISK"), "")
-    yield Found(f"{subject.name}: {sentence}", {}, "", (subject,)) if sentence else Fine()
+    yield Found(sentence, {}, "", (subject,)) if sentence else Fine()
 
 
 def _down_after_restart(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
@@ -144,7 +156,7 @@ def _down_after_restart(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
         yield from disk_unread(subject)
         return
     sentences = [sentence for code, sentence in subject.disk.unready if code in _DOWN]
-    yield Found(f"{subject.name}: {' '.join(sentences)}", {}, "", (subject,)) if sentences else Fine()
+    yield Found(" ".join(sentences), {}, "", (subject,)) if sentences else Fine()
 
 
 def _key_copies(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
@@ -226,6 +238,11 @@ def _answers_in_its_place(subject: Subject) -> str:
     if shown is None or not own or shown.upper() in own or subject.sight is None:
         return ""
     return f"wire: {subject.edge.endpoint} presents {shown.upper()} ({subject.sight.reason}); disk and database: {', '.join(sorted(own))}"
+
+
+def _risk_of(reason: str) -> str:
+    """The code that tells of a reason against a restart."""
+    return reason if reason == "IDENTITY_AT_RISK" else "DOWN_AFTER_RESTART" if reason in _DOWN else ""
 
 
 def _is_pending(subject: Subject) -> bool:

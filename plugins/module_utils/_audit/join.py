@@ -13,13 +13,16 @@ Records and instances are matched by subscription, by address and port, and by t
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Dict, FrozenSet, Iterator, List, Mapping, Optional, Set, Tuple
+from typing import Dict, FrozenSet, Iterable, Iterator, List, Mapping, Optional, Set, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit import facts as audit
-from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import NOT_ASKED, NOT_READ, WAS_READ, AuditFacts, Reading, Sight
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.doubt import doubts
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import NOT_ASKED, NOT_READ, WAS_READ, AuditFacts, Node, Reading, Sight
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import (
+    KUBERNETES,
     LISTENING,
     POLLING,
+    UNKNOWN,
     WEBSOCKET,
     Edge,
     Instance,
@@ -28,6 +31,8 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges imp
     TrustEntry,
     Visit,
     address_of,
+    is_called,
+    names_of,
     place_of,
     split_address,
 )
@@ -35,6 +40,8 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.names imp
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.roster import Blocker, Roster, build_roster
 
 _VENDORS_PORT = 10933
+EMPTY = "empty"  # outcome of a visit that went well and met no instance, so that nothing is known of what a record says of the host
+_STYLES = (LISTENING, POLLING, WEBSOCKET, KUBERNETES)  # another word, none or mixed, names no way to a Server
 
 
 @dataclass(frozen=True)
@@ -101,13 +108,21 @@ def usual_endpoint(host: InventoryHost) -> str:
     return address_of(host.addresses[0] if host.addresses else host.name, _VENDORS_PORT)
 
 
-def _disputed(facts: AuditFacts) -> FrozenSet[str]:
-    """What answers at a node's place and is a certificate that neither the database nor any Tentacle knows: hardly the Server's."""
-    database = facts.server.database
-    if database is None:
-        return frozenset()
-    pinned = {pin for visit in facts.visits for one in visit.instances for pin in one.pins()} if audit.DISK in facts.asked else set()
-    return facts.server.presented - {database} - facts.callers - (facts.retired or frozenset()) - pinned
+def guessed(hosts: Iterable[InventoryHost], visits: Iterable[Visit], records: Iterable[Record], same_place: Mapping[str, str]) -> Dict[str, str]:
+    """By host of which nothing but the inventory tells, no instance and no record of its address or name, its usual endpoint."""
+
+    def place(name: str) -> str:
+        return same_place.get(name.lower(), name.lower())
+
+    read = {visit.host for visit in visits if visit.instances}
+    recorded = [(record.name.lower(), record.address) for record in records]
+    names = {name for name, _address in recorded}
+    places = {place(split_address(address)[0]) for _name, address in recorded if address}
+    return {
+        host.name: usual_endpoint(host)
+        for host in hosts
+        if host.name not in read and not is_called(host.name, names) and places.isdisjoint(map(place, host.addresses or (host.name,)))
+    }
 
 
 class Estate:
@@ -118,13 +133,18 @@ class Estate:
         self._places: Dict[str, str] = {}
         self._sources: Dict[Tuple[Reading, ...], Mapping[str, Reading]] = {}  # most were read alike
         self._hosts = {host.name: host for host in facts.hosts}
-        self.disputed = _disputed(facts)
-        self.presented = facts.server.presented - self.disputed
+        self.disputed = doubts(facts, self.place)
+        self.presented = facts.server.presented - self.disputed.keys()
         self.ours = frozenset(self.presented | facts.callers | ({facts.server.database} if facts.server.database else frozenset()))
         self.theirs = frozenset(pin for server in facts.known or () for pin in server.presented)
         self.node_places = frozenset(self.place(place) for node in facts.server.nodes for place in node.places)
         self.visits: Dict[str, Visit] = {visit.host: visit for visit in self._without_doubles()}
+        self.guesses = self._guesses() if audit.WIRE in facts.asked else {}
         self.roster = self._roster()
+        self.ambiguous_names = frozenset(blocker.name for blocker in self.ambiguous())
+        recorded = frozenset(record.name.lower() for record in facts.records)
+        self.unclaimed = frozenset(host for host, _why in self.roster.unvisited if not is_called(host, recorded))
+        self.absent_names = frozenset(name for host, _why in self.roster.unvisited for name in names_of(host))
         self.subjects: Tuple[Subject, ...] = tuple(_unique(self._subjects()))
         self.shared = self._shared()
         self.confused_places = frozenset(
@@ -135,16 +155,17 @@ class Estate:
     def reads_hosts(self) -> bool:
         return bool(self.facts.asked & {audit.DISK, audit.PROCESS})
 
-    @property
-    def guesses(self) -> bool:
-        """Whether neither a host nor a record says where a Tentacle listens."""
-        return not self.reads_hosts and not self.facts.records
-
     def unread_nodes(self) -> List[str]:
         """Nodes of any known Server whose certificate is not known."""
         servers = (self.facts.server, *(self.facts.known or ()))
         unknown = [] if self.facts.server.nodes else [f"{self.facts.server.name}, of which no node is known"]
-        return unknown + [f"{server.name} ({node.name})" for server in servers for node in server.nodes if not node.reading.ok]
+        return unknown + [
+            f"{server.name} ({node.name})" for server in servers for node in server.nodes if not node.reading.ok and not self.is_left_over(node)
+        ]
+
+    def is_left_over(self, node: Node) -> bool:
+        """Whether it is no node any more: the wire was asked for, and there was no reason to ask it."""
+        return node.reading.state == NOT_ASKED and audit.WIRE in self.facts.asked
 
     def place(self, address: str) -> str:
         """One spelling for an address, however an entry or an inventory has it."""
@@ -188,6 +209,17 @@ class Estate:
     def ambiguous(self) -> Tuple[Blocker, ...]:
         return tuple(blocker for blocker in self.roster.blockers if blocker.code == "AMBIGUOUS_MATCH")
 
+    def _guesses(self) -> Dict[str, str]:
+        """Without those who present a certificate that is known of elsewhere: a known Tentacle under another address, or its clone; nobody can tell."""
+        facts = self.facts
+        guesses = guessed(facts.hosts, facts.visits, facts.records, facts.same_place)
+        places = frozenset(guesses.values())
+        known = {record.thumbprint for record in facts.records} | {one.thumbprint for visit in facts.visits for one in visit.instances}
+        known |= {sight.presented for place, sight in facts.sights.items() if place not in places}
+        certificates = frozenset(certificate.upper() for certificate in known if certificate)
+        seen = {place: sight.presented.upper() for place, sight in facts.sights.items() if sight.presented}
+        return {host: place for host, place in guesses.items() if seen.get(place) not in certificates}
+
     def _subjects(self) -> Iterator[Subject]:
         instances = {
             instance.label: instance for visit in self.visits.values() for instance in visit.instances if self.reads_hosts and visit.outcome == "ok"
@@ -207,12 +239,12 @@ class Estate:
             machines |= marks
         for record in self.roster.not_edges:
             yield self._subject(Edge("", "", record.style, records=(record,)), None)
-        if self.guesses:
-            yield from self._by_inventory()
-        hosts_met = {edge.host for edge in self.roster.edges} | {instance.host for instance in instances.values()}
-        for host, _why in self.roster.unvisited if self.reads_hosts else ():
-            if host not in hosts_met:
-                yield self._subject(Edge(host, "*"), None)
+        met_hosts = {edge.host for edge in self.roster.edges} | {visit.host for visit in self.facts.visits if visit.instances}
+        # A record and the one host that has its name are one row, though nobody could look whether it is there.
+        met_hosts |= {host for edge in self.roster.edges for host in edge.may_be_on[:1] if len(edge.may_be_on) == 1 and host not in self.unclaimed}
+        for host in self.facts.hosts:
+            if host.name not in met_hosts and (self.reads_hosts or host.name in self.guesses):
+                yield self._subject(Edge(host.name, "*", LISTENING, self.guesses.get(host.name)), None)
 
     def _marks(self, instance: Instance) -> Set[Tuple[str, ...]]:
         """What only one Tentacle has, under whichever inventory name: a process to the microsecond; if it is stopped, its file behind an address."""
@@ -227,18 +259,15 @@ class Estate:
         met: Set[Tuple[str, ...]] = set()
         for visit in self.facts.visits:
             doubles = {instance.label for instance in visit.instances if not instance.pid and self._marks(instance) & met}
+            if visit.outcome == "ok" and not visit.instances:
+                visit = replace(visit, outcome=EMPTY, reason="it has no Tentacle instance in its index")
             yield replace(visit, instances=tuple(one for one in visit.instances if one.label not in doubles)) if doubles else visit
             for instance in visit.instances:
                 met |= set() if instance.pid else self._marks(instance)
 
-    def _by_inventory(self) -> Iterator[Subject]:
-        """Where nothing but the wire is read, a Tentacle is taken to listen on the vendor's port of each host."""
-        for host in self.facts.hosts if audit.WIRE in self.facts.asked else ():
-            yield self._subject(Edge(host.name, "*", LISTENING, usual_endpoint(host)), None)
-
     def _edge_of(self, instance: Instance) -> Edge:
         """Of an instance that is no edge of this Server: another Server's, or one that polls over a WebSocket."""
-        style = LISTENING if instance.listens else instance.communication
+        style = LISTENING if instance.listens else instance.communication if instance.communication in _STYLES else UNKNOWN
         if any(entry.style == WEBSOCKET for entry in instance.trust) and not instance.pins() & self.ours:
             style = WEBSOCKET
         host = self._hosts.get(instance.host)

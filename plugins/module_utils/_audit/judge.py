@@ -27,6 +27,7 @@ class Tally:
         self.found = 0
         self.judged = 0
         self.reasons: Dict[str, int] = {}
+        self.unjudged: List[str] = []  # of whom
 
     def row(self, code: str) -> Dict[str, Any]:
         frequent = sorted(self.reasons, key=lambda reason: (-self.reasons[reason], reason))
@@ -36,7 +37,7 @@ class Tally:
             "found": self.found,
             "accepted": 0,
             "judged": self.judged,
-            "not_judged": sum(self.reasons.values()),
+            "not_judged": len(self.unjudged),
             "why_not": [f"{self.reasons[reason]}: {reason}" for reason in frequent[:_MOST_REASONS]],
         }
 
@@ -50,10 +51,10 @@ class Judgement:
                 self._take(code, rule(estate))
         for subject in estate.subjects:
             for code, judge in SUBJECT_RULES.items():
-                self._take(code, judge(estate, subject))
+                self._take(code, judge(estate, subject), subject.name)
         self.findings.sort(key=lambda row: (SEVERITIES.index(row["severity"]), row["code"], row["subject"], row["id"]))
 
-    def _take(self, code: str, answers: Iterable[Verdict]) -> None:
+    def _take(self, code: str, answers: Iterable[Verdict], of: str = verdicts.WHOLE_ESTATE) -> None:
         tally = self.tallies[code]
         for answer in answers:
             if isinstance(answer, Found):
@@ -62,8 +63,13 @@ class Judgement:
                 self.findings.append(verdicts.row(code, answer))
             elif isinstance(answer, Unjudged):
                 tally.reasons[answer.reason] = tally.reasons.get(answer.reason, 0) + 1
+                tally.unjudged.append(answer.name or of)
             else:
                 tally.judged += answer.times
 
     def codes(self) -> Dict[str, Any]:
         return {code: tally.row(code) for code, tally in self.tallies.items()}
+
+    def unjudged(self) -> Dict[str, List[str]]:
+        """By code, of whom it was not judged; WHOLE_ESTATE among them where that may be anybody."""
+        return {code: tally.unjudged for code, tally in self.tallies.items() if tally.unjudged}

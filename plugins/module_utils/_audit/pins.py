@@ -8,9 +8,8 @@
 
 from __future__ import annotations
 
-from typing import Iterable, List, NamedTuple, Optional, Sequence
+from typing import Iterable, List, NamedTuple, Sequence
 
-from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import NOT_READ, Node
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import Estate, Subject
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import LISTENING, POLLING, Poll, TrustEntry
@@ -105,9 +104,9 @@ def _on_disk(estate: Estate, subject: Subject, certificate: str, nodes: Sequence
         return NOT_READ
     if subject.edge.style != POLLING:
         return _of_entries(subject.disk.trust, certificate, exact=False)
+    if not nodes:  # another Server's, or nobody's: then it is what the whole process trusts that counts, as below
+        return _of_entries(subject.disk.trust, certificate, exact=True)
     entries = subject.entries()
-    if not nodes:
-        return _of_entries(entries, certificate, exact=True)
     found = [
         _of_entries(there, certificate, exact=True)
         for there in (entries_at(estate, entries, node) or elsewhere(estate, entries) for node in nodes)
@@ -119,7 +118,7 @@ def _on_disk(estate: Estate, subject: Subject, certificate: str, nodes: Sequence
 def _of_entries(entries: Iterable[TrustEntry], certificate: str, exact: bool) -> str:
     """A polling Tentacle compares by character, one that listens ignores case (halibut-wire.md 1.3, measured-tentacle.md 9)."""
     entries = list(entries)
-    if any(entry.spelled == certificate if exact else entry.canonical == certificate for entry in entries):
+    if any((entry.spelled if exact and entry.style == POLLING else entry.canonical) == certificate for entry in entries):
         return YES
     return SPOILED if any(is_spoiled(entry, certificate) for entry in entries) else NO
 
@@ -149,7 +148,14 @@ def _took(poll: Poll, certificate: str) -> bool:
     return poll.pin == certificate and (poll.seen is None or STARTED in poll.seen)
 
 
-def twin_of(subject: Subject, certificate: str) -> Optional[str]:
-    """The one certificate beside which a polling Tentacle would pin another; None where it is not one."""
-    pins = {entry.canonical for entry in subject.entries() if entry.canonical and _thumbprint.is_canonical(entry.canonical)} - {certificate}
-    return pins.pop() if subject.edge.style == POLLING and len(pins) == 1 else None
+def twins_of(estate: Estate, subject: Subject, certificate: str) -> List[str]:
+    """The certificates beside which a polling Tentacle could pin another: those of this Server, where it is known which these are."""
+    pins = {entry.canonical for entry in subject.entries() if entry.canonical} - {certificate}
+    return sorted(pins & estate.ours or pins)
+
+
+def is_last(subject: Subject, pin: str) -> bool:
+    """Whether it is all with which the Tentacle polls some place: without it, that registration would be lost."""
+    entries = [entry for entry in (subject.disk.trust if subject.disk else ()) if entry.style == POLLING]
+    places = {(entry.address, entry.subscription) for entry in entries if entry.canonical == pin}
+    return bool(places - {(entry.address, entry.subscription) for entry in entries if entry.canonical and entry.canonical != pin})

@@ -83,16 +83,19 @@ def _unmanaged(estate: Estate, subject: Subject) -> Iterator[Verdict]:
         yield Fine()
     elif subject.edge.endpoint and split_address(subject.edge.endpoint)[0] in estate.confused_places:
         yield Unjudged("the index of its host gives one configuration to several instances")
-    elif any(blocker.name == subject.records[0].name for blocker in estate.ambiguous()):
+    elif subject.records[0].name in estate.ambiguous_names:
         yield Unjudged("it fits several Tentacles")
     else:
         names = {record.name.lower() for record in subject.records}
-        alike = [host for host in subject.edge.may_be_on if is_called(host, names)]
+        alike = [host for host in subject.edge.may_be_on if is_called(host, names)] if names & estate.absent_names else []
         if alike:
             yield Unjudged(f"it may be on {some(alike)}, which could not be read")
             return
+        if subject.edge.may_be_on and estate.unclaimed:
+            yield Unjudged(f"it may be on {some(sorted(estate.unclaimed))}, which could not be read")
+            return
         where = subject.edge.endpoint or f"subscription {subject.edge.subscription}"
-        perhaps = f" that was read; not read: {some(list(subject.edge.may_be_on))}" if subject.edge.may_be_on else ""
+        perhaps = f" that was read; not read: {some(subject.edge.may_be_on)}" if subject.edge.may_be_on else ""
         yield Found(f"{records_of(subject)} at {where} is on no host of the inventory{perhaps}.", {}, "", (subject,))
 
 
@@ -101,7 +104,8 @@ def _not_covered(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
         yield Unjudged(subject.silence(audit.DATABASE))
     elif subject.edge.style in (NO_TENTACLE, KUBERNETES):
         what = "a Kubernetes agent" if subject.edge.style == KUBERNETES else "no Tentacle"
-        yield Found(f"{records_of(subject)} is {what}.", {}, "", (subject,))
+        remedy = "" if subject.edge.style == KUBERNETES else "Nothing to do: it has no Tentacle certificate."
+        yield Found(f"{records_of(subject)} is {what}.", {}, "", (subject,), remedy=remedy)
     elif subject.records:
         yield Fine()
 

@@ -8,10 +8,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import PurePath
 from typing import Any, List, Mapping, Sequence
+from typing import Counter as Counts
 
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.codes import CODES
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.tabular import fails
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.names import some
 
@@ -20,17 +23,19 @@ _MOST_FINDINGS = 5
 _MOST_NAMES = 3
 
 
-def lines(document: Document, unused: Sequence[Mapping[str, str]] = (), paths: Sequence[str] = ()) -> List[str]:
-    """``unused``: acceptances that met nothing; ``paths``: of the reports."""
+def lines(document: Document, unused: Sequence[Mapping[str, str]] = (), paths: Sequence[str] = (), answer: Any = None) -> List[str]:
+    """``unused``: acceptances that met nothing; ``paths``: of the reports; ``answer``: to the person's query."""
     return [
         *_numbers(document),
         *_sources(document),
         *_changes(document),
-        *_critical(document),
-        *_others(document),
+        *_tally(document, "critical", "Critical"),
+        *_examples(document),
+        *_tally(document, "warning", "Warnings"),
         *_not_judged(document),
         *([f"Accepted, and not found: {some([_label(one) for one in unused], _MOST_NAMES)}."] if unused else []),
         *([f"Reports in {PurePath(paths[0]).parent}: {', '.join(PurePath(path).name for path in paths)}"] if paths else []),
+        *(json.dumps(answer, indent=1, ensure_ascii=False).splitlines() if answer is not None else []),
     ]
 
 
@@ -75,16 +80,24 @@ def _changes(document: Document) -> List[str]:
     return [f"Since {changes['since']}: {len(changes['new'])} new, {len(changes['gone'])} gone, {changes['unchanged']} unchanged{hidden}."]
 
 
-def _critical(document: Document) -> List[str]:
+def _tally(document: Document, severity: str, title: str) -> List[str]:
+    found = Counter(one["code"] for one in document["findings"] if one["severity"] == severity and not one["accepted"])
+    return [f"{title}: {', '.join(f'{found[code]} {code}' for code in CODES if code in found)}."] if found else []
+
+
+def _examples(document: Document) -> List[str]:
+    """Critical findings with their remedies: one of each code before a second of any, in the order of the table."""
     found = [one for one in document["findings"] if one["severity"] == "critical" and not one["accepted"]]
-    told = [line for one in found[:_MOST_FINDINGS] for line in (f"{_label(one)}: {one['seen']}", f"  {one['remedy']}")]
-    more = len(found) - _MOST_FINDINGS
+    order = list(CODES)
+    met: Counts[str] = Counter()
+    turns = []
+    for one in found:
+        turns.append((met[one["code"]], order.index(one["code"]), one))
+        met[one["code"]] += 1
+    shown = [one for _turn, _place, one in sorted(turns, key=lambda turn: turn[:2])[:_MOST_FINDINGS]]
+    told = [line for one in shown for line in (f"{_label(one)}: {one['seen']}", f"  {one['remedy']}")]
+    more = len(found) - len(shown)
     return [*told, f"... and {more} more critical ones: see the reports, or `findings` of the result."] if more > 0 else told
-
-
-def _others(document: Document) -> List[str]:
-    found = Counter(one["code"] for one in document["findings"] if one["severity"] == "warning" and not one["accepted"])
-    return [f"Warnings: {', '.join(f'{number} {code}' for code, number in sorted(found.items()))}."] if found else []
 
 
 def _not_judged(document: Document) -> List[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from typing import Any, Dict, Iterable, List, Mapping, Sequence
 from xml.etree import ElementTree
 
@@ -123,14 +124,17 @@ def to_junit(document: Document, fail_on: str) -> str:
 
 def _cases(document: Document, code: str, row: Document, severity: str, fail_on: str) -> List[ElementTree.Element]:
     """Those of a code in the suite of a severity; a finding's own severity counts, which need not be its code's."""
-    cases = [_of_finding(found, fail_on) for found in document["findings"] if found["code"] == code and found["severity"] == severity]
+    own = [found for found in document["findings"] if found["code"] == code]
+    alike = Counter(found["subject"] for found in own)
+    cases = [_of_finding(found, fail_on, alike[found["subject"]] > 1) for found in own if found["severity"] == severity]
     if row["severity"] == severity and not row["found"] and not row["accepted"]:
         cases.append(_of_code(code, row))
     return cases
 
 
-def _of_finding(finding: Document, fail_on: str) -> ElementTree.Element:
-    case = _case(finding["code"], finding["subject"])
+def _of_finding(finding: Document, fail_on: str, is_one_of_several: bool) -> ElementTree.Element:
+    """Whoever keeps a history of tests knows a case by its name, so of several findings of one code and subject each has its id in it."""
+    case = _case(finding["code"], f"{finding['subject']} ({finding['id']})" if is_one_of_several else finding["subject"])
     told = f"{finding['seen']}\n{finding['remedy']}"
     accepted = finding["accepted"]
     if accepted:

@@ -8,8 +8,9 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
+from ansible_collections.octofleet.octopus.plugins.module_utils import _thumbprint
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit import facts as audit
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit import pins
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import Estate, Subject
@@ -17,11 +18,21 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts 
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import LISTENING, POLLING, WEBSOCKET, TrustEntry
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.names import some
 
+# Remedies where the code's would be refused (LAST_ENTRY, NOT_EXPANDABLE), or needs what only a person knows.
+_LAST_GHOST = (
+    "If nobody answers for it: with no other pin does {name} poll that Server, so end the registration with the vendor's own verb "
+    "(Tentacle deregister-from --instance={instance}) and remove the entry from {configuration} by hand, or let it trust the Server's present "
+    "certificate first (octofleet.octopus.octo_trust state=present twin_of={certificate}); else name its Server in octopus_known_servers."
+)
+_OF_A_RETIRED = "Do not let it trust {certificate}, which is retired: give the Server or its node the present certificate first (see OLD_KEY_IN_USE)."
+_BY_HAND = "Correct the entry in {configuration} by hand, or remove it, and restart the Tentacle: no command finds it by a thumbprint."
+
 
 def _locked_out(estate: Estate, subject: Subject) -> Iterator[Verdict]:
     if not subject.is_tentacle or belongs(estate, subject) is False:
         return
-    presented = sorted(estate.presented)
+    # With no node in the inventory, REST alone says what the nodes present.
+    presented = sorted(estate.presented) if estate.facts.server.nodes else _wanted(estate)
     if estate.disputed:
         yield Unjudged(_dispute(estate))
     elif not presented:
@@ -42,10 +53,11 @@ def _locked_out(estate: Estate, subject: Subject) -> Iterator[Verdict]:
                 yield Unjudged(missing)
                 continue
             yield Found(
-                f"{subject.name} does not accept {certificate}, which {_who(estate, certificate)} presents: {' and '.join(seen)}.",
-                _values(subject, certificate),
+                f"{subject.name} does not accept {certificate}, presented by {_who(estate, certificate)}: {' and '.join(seen)}.",
+                _values(estate, subject, certificate),
                 certificate,
                 (subject,),
+                remedy=_unless_retired(estate, certificate),
             )
         elif words.running == audit.NOT_READ:
             yield Unjudged(_why_not_running(estate, subject))
@@ -56,12 +68,12 @@ def _locked_out(estate: Estate, subject: Subject) -> Iterator[Verdict]:
 def _locked_out_after_restart(estate: Estate, subject: Subject) -> Iterator[Verdict]:
     if not subject.is_tentacle or belongs(estate, subject) is False:
         return
-    database = estate.facts.server.database
-    wanted = sorted(estate.presented | ({database} if database else frozenset()))
+    wanted = _wanted(estate)
     if estate.disputed:
         yield Unjudged(_dispute(estate))
     if not wanted:
-        yield Unjudged("the Server's certificate is not known: no node was seen on the wire, and REST was not read")
+        if not estate.disputed:
+            yield Unjudged("the Server's certificate is not known: no node was seen on the wire, and REST was not read")
     elif subject.disk is None:
         yield Unjudged(subject.silence(audit.DISK))
     elif _unasked(estate, subject):
@@ -74,10 +86,12 @@ def _locked_out_after_restart(estate: Estate, subject: Subject) -> Iterator[Verd
                 continue
             how = "has it spelled so that it never matches" if later == pins.SPOILED else "does not have it"
             yield Found(
-                f"{_who(estate, certificate)} presents {certificate}, and the configuration of {subject.name} {how}; it has {_pins(subject.disk.trust)}.",
-                _values(subject, certificate),
+                f"{certificate} is presented by {_who(estate, certificate)}, and the configuration of {subject.name} {how}; it has "
+                f"{_pins(subject.disk.trust)}.",
+                _values(estate, subject, certificate),
                 certificate,
                 (subject,),
+                remedy=_unless_retired(estate, certificate),
             )
 
 
@@ -108,6 +122,8 @@ def _ghost_pin(estate: Estate, subject: Subject) -> Iterator[Verdict]:
         yield Unjudged("octopus_known_servers is not given")
     elif not unknown:
         yield Fine()
+    elif estate.disputed and not estate.ours:
+        yield Unjudged(_dispute(estate))
     elif audit.WIRE not in estate.facts.asked:
         yield Unjudged("what the Servers present was not read: the wire was not asked for")
     elif estate.unread_nodes():
@@ -115,7 +131,8 @@ def _ghost_pin(estate: Estate, subject: Subject) -> Iterator[Verdict]:
     else:
         for pin in unknown:
             retired = ", a retired certificate" if pin in (estate.facts.retired or ()) else ""
-            yield Found(f"{subject.name} trusts {pin}{retired}, which no known Server presents.", {"certificate": pin}, pin, (subject,))
+            seen = f"{subject.name} trusts {pin}{retired}, which no known Server presents."
+            yield Found(seen, {"certificate": pin}, pin, (subject,), remedy=_LAST_GHOST if pins.is_last(subject, pin) else "")
 
 
 def _missing_node(estate: Estate, subject: Subject) -> Iterator[Verdict]:
@@ -127,6 +144,8 @@ def _missing_node(estate: Estate, subject: Subject) -> Iterator[Verdict]:
     entries = subject.entries()
     unplaced = pins.elsewhere(estate, entries)
     for node in estate.facts.server.nodes:
+        if estate.is_left_over(node):
+            continue
         if not node.places:
             yield Unjudged(f"the address of {node.name} is not known")
         elif pins.entries_at(estate, entries, node):
@@ -164,9 +183,10 @@ def _non_canonical(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
         matches = "matches while it listens, and never when polling" if entry.canonical and entry.style == LISTENING else "never matches"
         yield Found(
             f"{subject.name} has the pin {spelled!a}, which {matches}.",
-            {"certificate": entry.canonical or pins.as_read(spelled)},
+            {"certificate": pins.as_read(spelled)},
             spelled,
             (subject,),
+            remedy="" if _can_be_spelled_anew(entry) else _BY_HAND,
         )
     if not odd:
         yield Fine()
@@ -208,6 +228,25 @@ RULES: Dict[str, SubjectRule] = {
 }
 
 
+def lost_by_a_restart(estate: Estate, subject: Subject) -> List[str]:
+    """Certificates of this Server that the running process lets in, as far as is known, and the configuration does not."""
+    if subject.disk is None or not belongs(estate, subject):
+        return []
+    retired = estate.facts.retired or ()
+    said = {certificate: pins.said(estate, subject, certificate) for certificate in _wanted(estate) if certificate not in retired}
+    return [certificate for certificate, words in said.items() if words.disk != pins.YES and words.running != pins.NO]
+
+
+def _wanted(estate: Estate) -> List[str]:
+    """What this Server presents, or will present."""
+    database = estate.facts.server.database
+    return sorted(estate.presented | ({database} if database else frozenset()))
+
+
+def _unless_retired(estate: Estate, certificate: str) -> str:
+    return _OF_A_RETIRED if certificate in (estate.facts.retired or ()) else ""
+
+
 def belongs(estate: Estate, subject: Subject) -> Optional[bool]:
     """Whether the Tentacle is this Server's, by its records and by whom it trusts; None where nothing that was read says so."""
     if subject.records:
@@ -222,7 +261,7 @@ def belongs(estate: Estate, subject: Subject) -> Optional[bool]:
 
 
 def _dispute(estate: Estate) -> str:
-    return f"a node's place presents {some(sorted(estate.disputed))}, which neither the Server's database nor any Tentacle knows"
+    return "; ".join(f"a node's place presents {certificate}, which {why}" for certificate, why in estate.disputed.items())
 
 
 def _unasked(estate: Estate, subject: Subject) -> str:
@@ -245,14 +284,19 @@ def _why_not_running(estate: Estate, subject: Subject) -> str:
     return f"{wire}; {subject.silence(audit.PROCESS) if not subject.has(audit.PROCESS) else 'process: it does not run'}"
 
 
-def _values(subject: Subject, certificate: str) -> Dict[str, str]:
-    twin = pins.twin_of(subject, certificate)
-    return {"certificate": certificate, "twin": f" twin_of={twin}" if twin else ""}
+def _values(estate: Estate, subject: Subject, certificate: str) -> Dict[str, str]:
+    twins = pins.twins_of(estate, subject, certificate) if subject.edge.style == POLLING else []
+    which = " (whichever is of this Server)" if len(twins) > 1 else ""
+    return {"certificate": certificate, "twin": f" twin_of={' or '.join(twins)}{which}" if twins else ""}
+
+
+def _can_be_spelled_anew(entry: TrustEntry) -> bool:
+    return entry.style in (LISTENING, POLLING) and _thumbprint.is_canonical(pins.as_read(entry.spelled))
 
 
 def _who(estate: Estate, certificate: str) -> str:
     names = [node.name for node in estate.facts.server.nodes if node.presented == certificate]
-    return ", ".join(names) if names else "each node from its next restart (by the Server's database)"
+    return some(names) if names else "each node from its next restart (by the Server's database)"
 
 
 def _pins(entries: Sequence[TrustEntry]) -> str:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple, Union
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.codes import CODES
@@ -24,10 +25,14 @@ class Fine(NamedTuple):
     times: int = 1
 
 
+WHOLE_ESTATE = ""  # as the name of what was not judged: anything may be concerned
+
+
 class Unjudged(NamedTuple):
-    """A source that the code needs was not read."""
+    """A source that the code needs was not read. ``name``: of whom or what, as a finding would have it; the rule's own subject by default."""
 
     reason: str
+    name: str = WHOLE_ESTATE
 
 
 class Found(NamedTuple):
@@ -40,6 +45,7 @@ class Found(NamedTuple):
     name: str = ""  # of what is no Tentacle
     kind: str = TENTACLE
     spaces: Tuple[str, ...] = ()
+    remedy: str = ""  # in place of the code's, where that would not do
 
 
 Verdict = Union[Fine, Unjudged, Found]
@@ -50,7 +56,7 @@ EstateRule = Callable[[Estate], Iterator[Verdict]]
 def disk_unread(subject: Subject) -> Iterator[Verdict]:
     """For a code that needs the disk: whoever is no Tentacle has none."""
     if subject.is_tentacle:
-        yield Unjudged(subject.silence(DISK))
+        yield Unjudged(subject.silence(DISK), subject.name)
 
 
 def row(code: str, found: Found) -> Dict[str, Any]:
@@ -58,9 +64,11 @@ def row(code: str, found: Found) -> Dict[str, Any]:
     subjects = found.of
     first = subjects[0] if subjects else None
     name = found.name or (first.name if first else "")
+    # A Tentacle by what it is to the Server, which stays when one source less was read and its instance is not known (decisions 9).
+    anchor = first.edge.identity if first and not found.name else name
     hosts = {subject.edge.host for subject in subjects}
     return {
-        "id": hashlib.sha256("\n".join((code, name, found.key)).encode("utf-8")).hexdigest()[:12],
+        "id": hashlib.sha256("\n".join((code, anchor, found.key)).encode("utf-8")).hexdigest()[:12],
         "code": code,
         "severity": CODES[code].severity,
         "subject": name,
@@ -70,7 +78,7 @@ def row(code: str, found: Found) -> Dict[str, Any]:
         "environments": sorted({environment for subject in subjects for record in subject.records for environment in record.environments}),
         "count": max(1, len(subjects)),
         "seen": found.seen,
-        "remedy": _remedy(code, first, found.values),
+        "remedy": _remedy(found.remedy or CODES[code].remedy, first, found.values),
         "subjects": [subject.name for subject in subjects] or [name],
         "page": f"codes/{code}",
         "accepted": None,
@@ -87,17 +95,22 @@ class _Values(Dict[str, str]):
         return f"<{key}>"
 
 
-def _remedy(code: str, subject: Optional[Subject], values: Mapping[str, str]) -> str:
+def _remedy(template: str, subject: Optional[Subject], values: Mapping[str, str]) -> str:
     known = _Values(twin="")
     if subject is not None:
         edge = subject.edge
         known.update(
-            host=edge.host or "its host",
-            instance=edge.instance or "<instance>",
+            host=edge.host or "<its host>",
+            instance=_quoted(edge.instance) if edge.instance not in ("", "*") else f"<the one that is {edge.identity}>",
             endpoint=edge.endpoint or "its address",
             record=records_of(subject),
             name=subject.name,
             configuration=(subject.instance.configuration if subject.instance else "") or "its configuration",
         )
     known.update(values)
-    return CODES[code].remedy.format_map(known)
+    return template.format_map(known)
+
+
+def _quoted(name: str) -> str:
+    """As a shell of either kind, and ansible, take it for one word."""
+    return name if re.fullmatch(r"[\w.-]+", name, re.ASCII) else f'"{name}"'

@@ -208,9 +208,14 @@ def split_address(address: str) -> Tuple[str, int]:
     return host.strip("[]").lower(), int(port)
 
 
+def names_of(host: str) -> FrozenSet[str]:
+    """What the host is called, with and without its domain, in lower case."""
+    return frozenset((host.lower(), host.lower().partition(".")[0]))
+
+
 def is_called(host: str, names: AbstractSet[str]) -> bool:
     """Whether one of ``names`` (lower case) is the host's, with or without its domain."""
-    return bool({host.lower(), host.lower().partition(".")[0]} & names)
+    return bool(names_of(host) & names)
 
 
 def place_of(address: str) -> str:

@@ -30,9 +30,10 @@ from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges imp
     Record,
     Visit,
     address_of,
-    is_called,
+    names_of,
     split_address,
 )
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.names import some
 
 OVERLAP, REPLACE, REFUSE = "overlap", "replace", "refuse"  # octopus_polling_strategy
 
@@ -192,10 +193,14 @@ class _Matcher:
                 self._holding.setdefault(machine.thumbprint, []).append(machine)
             for subscription in {entry.subscription for entry in machine.trust if entry.subscription}:
                 self._polling_as.setdefault(subscription, []).append(machine)
-        self._unvisited_in: Dict[str, List[str]] = {}
-        for host, _why in self._unvisited:
+        self._absent = tuple(host for host, _why in self._unvisited)
+        self._absent_in: Dict[str, List[str]] = {}
+        self._absent_called: Dict[str, List[int]] = {}  # positions in the inventory
+        for position, host in enumerate(self._absent):
             for place in {self._place(name) for name in self._addresses[host]}:
-                self._unvisited_in.setdefault(place, []).append(host)
+                self._absent_in.setdefault(place, []).append(host)
+            for name in names_of(host):
+                self._absent_called.setdefault(name, []).append(position)
 
     def take(self, site: _Site) -> None:
         self._sites.append(site)
@@ -303,22 +308,21 @@ class _Matcher:
     def _unmatched(self, site: _Site) -> Edge:
         if site.style not in (LISTENING, POLLING):
             return Edge("", "", site.style, records=site.records)
-        absent = self._unvisited_at(site)
+        absent = self._absent_at(site)
         if len(absent) == 1:
             return Edge(absent[0], "*", site.style, site.endpoint, site.subscription, records=site.records)
         self._blockers.append(self._why_unmatched(site))
-        return Edge("", "", site.style, site.endpoint, site.subscription, records=site.records, may_be_on=tuple(absent) or self._unvisited_like(site))
+        return Edge("", "", site.style, site.endpoint, site.subscription, records=site.records, may_be_on=tuple(absent) or self._absent_like(site))
 
-    def _unvisited_at(self, site: _Site) -> List[str]:
+    def _absent_at(self, site: _Site) -> List[str]:
         if site.endpoint is None:
             return []
-        return self._unvisited_in.get(self._place(split_address(site.endpoint)[0]), [])
+        return self._absent_in.get(self._place(split_address(site.endpoint)[0]), [])
 
-    def _unvisited_like(self, site: _Site) -> Tuple[str, ...]:
+    def _absent_like(self, site: _Site) -> Tuple[str, ...]:
         """Those that have the name of the record, with or without a domain; where none has, it may be any of them."""
-        names = {record.name.lower() for record in site.records}
-        hosts = tuple(host for host, _why in self._unvisited)
-        return tuple(host for host in hosts if is_called(host, names)) or hosts
+        called = {position for record in site.records for position in self._absent_called.get(record.name.lower(), ())}
+        return tuple(self._absent[position] for position in sorted(called)) or self._absent  # one tuple for thousands of edges
 
     def _why_unmatched(self, site: _Site) -> Blocker:
         where = site.endpoint or f"subscription {site.subscription}"
@@ -332,7 +336,7 @@ class _Matcher:
                 seen,
                 "If it is one of them, give that host the record's address in octopus_addresses; if it is a clone, add its host to the inventory.",
             )
-        also = f"; it may be on a host that was not visited ({', '.join(host for host, _why in self._unvisited)})" if self._unvisited else ""
+        also = f"; it may be on a host that was not visited ({some(self._absent)})" if self._absent else ""
         return Blocker(
             "UNMANAGED_TENTACLE",
             site.records[0].name,

@@ -55,7 +55,7 @@ class Endpoint(NamedTuple):
         return self.proxy or self
 
 
-def parse(text: str, name: str = "") -> Endpoint:
+def parse(text: str, name: str = "", usual_port: int = LISTENING_PORT) -> Endpoint:
     """An endpoint from ``host``, ``host:port`` or the ``Uri`` of a Server's record, ``https://host:port/``."""
     if not isinstance(text, str):
         raise OctoError(f"The endpoint {text!r} is not text. {_WANTED}")
@@ -64,7 +64,7 @@ def parse(text: str, name: str = "") -> Endpoint:
         bare = f"[{bare.rstrip('/')}]"
     try:
         parts = urlsplit(f"//{bare}")
-        host, port = parts.hostname or "", parts.port or LISTENING_PORT
+        host, port = parts.hostname or "", parts.port or usual_port
     except ValueError as error:
         raise OctoError(f"The endpoint {text!r} cannot be understood ({error}). {_WANTED}") from None
     if not host or re.search(r"[\s@/]", host) or "@" in bare:

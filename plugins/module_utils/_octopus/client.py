@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import re
 import time
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from functools import partial
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
@@ -37,6 +38,9 @@ _PASSING = (408, 429, 500, 502, 503, 504)
 # Of those, the ones that say that the request itself was not carried out, so that a POST may be sent again.
 _NOT_DONE = (429, 503)
 _TASKS_LOOKED_AT = 100
+_URL = re.compile(r"[!-~]+")
+
+T = TypeVar("T")
 
 
 class Patience(NamedTuple):
@@ -48,6 +52,11 @@ class Patience(NamedTuple):
 
 
 class OctopusClient:
+    """A row of a list that cannot be understood is refused, and with it the list: whoever rotates may overlook no record.
+
+    Who can do without it hands a list over, ``odd``, to which the reason is added.
+    """
+
     def __init__(
         self,
         base_url: str,
@@ -73,7 +82,7 @@ class OctopusClient:
         """Which installation answers at another address, asked once and without the key (octopus-server.md 3.1); None: no Octopus Server does."""
         try:
             response = self._transport(Request("GET", f"{base_of(base_url)}/api", {"Accept": "application/json"}, None))
-            document = json.loads(response.body.decode("utf-8-sig"))
+            document = _document(response.body)
         except (NoAnswer, ValueError):
             return None
         return records.server(document).installation_id or None if isinstance(document, dict) else None
@@ -81,33 +90,34 @@ class OctopusClient:
     def certificate(self) -> ServerCertificate:
         return records.certificate(self._object("/api/configuration/certificates/certificate-global", "the Server certificate"))
 
-    def spaces(self) -> List[Space]:
+    def spaces(self, odd: Optional[List[str]] = None) -> List[Space]:
         """The spaces that the key sees, which need not be all there are (3.3)."""
-        return [records.space(one) for one in self._list("/api/spaces/all", "the spaces")]
+        return self._rows("/api/spaces/all", "the spaces", records.space, odd)
 
-    def nodes(self) -> List[ServerNode]:
-        document = self._object("/api/octopusservernodes/summary", "the Server nodes")
-        return [records.node(one) for one in document.get("Nodes") or document.get("Items") or []]
+    def nodes(self, odd: Optional[List[str]] = None) -> List[ServerNode]:
+        what = "the Server nodes"
+        document = self._object("/api/octopusservernodes/summary", what)
+        return self._read(self._table(document.get("Nodes", document.get("Items")), what), what, records.node, odd)
 
-    def policies(self, space: Space) -> List[Policy]:
-        found = self._list(f"/api/{space.id}/machinepolicies/all", f"the machine policies of space {space.name}")
-        return [records.policy(one, space) for one in found]
+    def policies(self, space: Space, odd: Optional[List[str]] = None) -> List[Policy]:
+        return self._rows(
+            _in(space, "machinepolicies/all"), f"the machine policies of space {space.name}", partial(records.policy, of_space=space), odd
+        )
 
-    def environments(self, space: Space) -> Dict[str, str]:
+    def environments(self, space: Space, odd: Optional[List[str]] = None) -> Dict[str, str]:
         """Names of a space's environments by id."""
-        found = self._list(f"/api/{space.id}/environments/all", f"the environments of space {space.name}")
-        return {str(one["Id"]): str(one["Name"]) for one in found}
+        return dict(self._rows(_in(space, "environments/all"), f"the environments of space {space.name}", records.environment, odd))
 
     def proxies(self, space: Space) -> List[ProxyRecord]:
-        return [records.proxy(one) for one in self._list(f"/api/{space.id}/proxies/all", f"the proxies of space {space.name}")]
+        return self._rows(_in(space, "proxies/all"), f"the proxies of space {space.name}", records.proxy)
 
-    def machines(self, space: Space, kinds: Iterable[str] = tuple(_COLLECTIONS)) -> List[MachineRecord]:
+    def machines(self, space: Space, kinds: Iterable[str] = tuple(_COLLECTIONS), odd: Optional[List[str]] = None) -> List[MachineRecord]:
         """Deployment targets, then workers: all records of a space, whatever their style; a permission is for one of the two kinds."""
-        return [
-            records.machine(one, kind, space)
-            for kind in kinds
-            for one in self._list(f"/api/{space.id}/{_COLLECTIONS[kind]}/all", f"the {kind}s of space {space.name}")
-        ]
+        found: List[MachineRecord] = []
+        for kind in kinds:
+            read = partial(records.machine, kind=kind, of_space=space)
+            found += self._rows(_in(space, f"{_COLLECTIONS[kind]}/all"), f"the {kind}s of space {space.name}", read, odd)
+        return found
 
     def machine(self, record: MachineRecord) -> MachineRecord:
         """The record as it is now."""
@@ -124,14 +134,12 @@ class OctopusClient:
         Looks at its newest hundred tasks: a history holds thousands of health checks, and an unfinished task is young.
         """
         query = urlencode({"skip": 0, "take": _TASKS_LOOKED_AT})
-        found = self._object(f"{_route(record)}/tasks?{query}", f"the tasks of {record.name}").get("Items") or []
-        return [one for one in map(records.task, found) if not one.finished]
+        return [one for one in self._tasks(f"{_route(record)}/tasks?{query}", f"the tasks of {record.name}") if not one.finished]
 
     def tasks_on(self, node: ServerNode) -> List[Task]:
         """The running tasks of a node that the key sees, newest first."""
         query = urlencode({"node": node.name, "running": "true", "includeSystem": "true", "take": _TASKS_LOOKED_AT})
-        found = self._object(f"/api/tasks?{query}", f"the tasks of the node {node.name}").get("Items") or []
-        return [records.task(one) for one in found]
+        return self._tasks(f"/api/tasks?{query}", f"the tasks of the node {node.name}")
 
     def in_maintenance(self) -> bool:
         return bool(self._object("/api/serverstatus", "the Server status").get("IsInMaintenanceMode"))
@@ -142,7 +150,7 @@ class OctopusClient:
         self._switch("/api/maintenanceconfiguration", "the maintenance mode", wanted)
 
     def set_draining(self, node: ServerNode, wanted: bool) -> None:
-        self._switch(f"/api/octopusservernodes/{quote(node.id)}", f"the drain switch of the node {node.name}", wanted)
+        self._switch(f"/api/octopusservernodes/{_word(node.id)}", f"the drain switch of the node {node.name}", wanted)
 
     def _switch(self, route: str, what: str, wanted: bool) -> None:
         """The whole document goes back, as omitted fields may be read as empty (3.1). Of a node, the field means that it drains (3.2)."""
@@ -159,51 +167,74 @@ class OctopusClient:
             raise OctoError(f"A health check of no machine in space {space.name} was asked for; name at least one.")
         arguments = {"Timeout": records.span(timeout), "MachineTimeout": records.span(machine_timeout), "MachineIds": list(ids)}
         body = {"SpaceId": space.id, "Name": "Health", "Description": description, "Arguments": arguments}
-        return records.task(self._send("POST", f"/api/{space.id}/tasks", f"a health check of {len(ids)} machines in space {space.name}", body))
+        return records.task(self._send("POST", _in(space, "tasks"), f"a health check of {len(ids)} machines in space {space.name}", body))
 
     def task(self, task_id: str) -> Task:
-        return records.task(self._object(f"/api/tasks/{quote(task_id)}", f"the task {task_id}"))
+        return records.task(self._object(f"/api/tasks/{_word(task_id)}", f"the task {task_id}"))
 
     def task_messages(self, task_id: str) -> List[str]:
         """Warnings and errors in a task's log, in order."""
-        return records.log_messages(self._object(f"/api/tasks/{quote(task_id)}/details", f"the log of task {task_id}"))
+        return records.log_messages(self._object(f"/api/tasks/{_word(task_id)}/details", f"the log of task {task_id}"))
 
     def cancel(self, task_id: str) -> None:
-        self._send("POST", f"/api/tasks/{quote(task_id)}/cancel", f"the cancellation of task {task_id}", {})
+        self._send("POST", f"/api/tasks/{_word(task_id)}/cancel", f"the cancellation of task {task_id}", {})
 
     # How ----------------------------------------------------------------------------------------------------------
 
     def _object(self, route: str, what: str) -> Mapping[str, Any]:
         document = self._json("GET", self._base + route, what)
         if not isinstance(document, dict):
-            raise OctoError(f"The Octopus Server {self._base} sent {type(document).__name__} in place of an object for {what}.")
+            raise OctoError(f"The Octopus Server {self._base} sent {records.kind_of(document)} in place of an object for {what}.")
         return document
 
     def _send(self, method: str, route: str, what: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         document = self._json(method, self._base + route, what, body)
         return document if isinstance(document, dict) else {}
 
-    def _list(self, route: str, what: str) -> List[Mapping[str, Any]]:
-        """A bare array, or a paged collection followed to its end; each row an object."""
+    def _tasks(self, route: str, what: str) -> List[Task]:
+        return self._read(self._table(self._object(route, what).get("Items"), what), what, records.task)
+
+    def _rows(self, route: str, what: str, read: Callable[[Any], T], odd: Optional[List[str]] = None) -> List[T]:
+        """A bare array, or a paged collection followed to its end."""
         url: Optional[str] = self._base + route
-        rows: List[Mapping[str, Any]] = []
+        rows: List[Any] = []
         seen: List[str] = []
         while url is not None:
             if url in seen:
                 raise OctoError(f"The Octopus Server {self._base} names a page of {what} as its own next page; the list cannot be completed.")
             seen.append(url)
             document = self._json("GET", url, what)
-            rows += document.get("Items") or [] if isinstance(document, dict) else document
+            rows += self._table(document.get("Items") if isinstance(document, dict) else document, what)
             url = self._next_page(document, what)
+        return self._read(rows, what, read, odd)
+
+    def _table(self, rows: Any, what: str) -> List[Any]:
+        if not isinstance(rows, list):
+            raise OctoError(f"The Octopus Server {self._base} sent {records.kind_of(rows)} in place of a list for {what}.")
         return rows
 
+    def _read(self, rows: Sequence[Any], what: str, read: Callable[[Any], T], odd: Optional[List[str]] = None) -> List[T]:
+        found: List[T] = []
+        for number, row in enumerate(rows, 1):
+            try:
+                found.append(read(row))
+            except OctoError as error:
+                reason = f"Row {number} of {what}: {error.message}"
+                if odd is None:
+                    raise OctoError(reason) from None
+                odd.append(reason)
+        return found
+
     def _next_page(self, document: Any, what: str) -> Optional[str]:
-        link = (document.get("Links") or {}).get("Page.Next") if isinstance(document, dict) else None
+        links = document.get("Links") if isinstance(document, dict) else None
+        link = links.get("Page.Next") if isinstance(links, dict) else links
         if not link:
             return None
-        url = urljoin(self._base + "/", str(link))
-        if urlsplit(url)[:2] != urlsplit(self._base)[:2]:
-            raise OctoError(f"The next page of {what} is said to be at another place than {self._base}; the API key is not sent there.", link=link)
+        url = _at(self._base, link)
+        if url is None:
+            raise OctoError(
+                f"The next page of {what} is said to be at {link!a:.80}, which is no place of {self._base}; the API key is not sent there.", link=link
+            )
         return url
 
     def _json(self, method: str, url: str, what: str, body: Optional[Mapping[str, Any]] = None) -> Any:
@@ -215,7 +246,7 @@ class OctopusClient:
         if response.status >= 300:
             raise self._refusal(response, what)
         try:
-            return json.loads(response.body.decode("utf-8-sig")) if response.body.strip() else {}
+            return _document(response.body) if response.body.strip() else {}
         except ValueError:
             raise OctoError(
                 f"{self._base} answered the question for {what} with something that is not JSON{_glimpse(response.body)}. "
@@ -247,7 +278,7 @@ class OctopusClient:
 
     def _silence(self, error: NoAnswer, request: Request, what: str) -> OctoError:
         doubt = " Whether it was carried out is not known." if error.reached and request.method != "GET" else ""
-        return OctoError(f"The Octopus Server {self._base} could not be asked for {what}: {self._clean(error.reason)}.{doubt}")
+        return OctoError(f"The Octopus Server {self._base} could not be asked for {what}: {self._clean(error.reason)}.{doubt}", silent=True)
 
     def _refusal(self, response: Response, what: str) -> OctoError:
         said = _said(response)
@@ -298,7 +329,24 @@ def _spaces(names: Sequence[str]) -> str:
 
 
 def _route(record: MachineRecord) -> str:
-    return f"/api/{record.space_id}/{_COLLECTIONS[record.kind]}/{quote(record.id)}"
+    return f"/api/{_word(record.space_id)}/{_COLLECTIONS[record.kind]}/{_word(record.id)}"
+
+
+def _in(space: Space, route: str) -> str:
+    return f"/api/{_word(space.id)}/{route}"
+
+
+def _word(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _at(base: str, link: Any) -> Optional[str]:
+    """The address that a link means, if it is one of the same Server."""
+    try:
+        url = urljoin(base + "/", link) if isinstance(link, str) and _URL.fullmatch(link) else ""
+        return url if urlsplit(url)[:2] == urlsplit(base)[:2] else None
+    except ValueError:
+        return None
 
 
 def base_of(url: str) -> str:
@@ -315,20 +363,28 @@ def base_of(url: str) -> str:
 def _retry_after(response: Response) -> Optional[float]:
     """The wait that a rate limit asks for; its other form, a date, is left to the usual pause."""
     text = response.headers.get("retry-after", "").strip()
-    return float(text) if text.isdigit() else None
+    return float(text) if text.isdecimal() else None
+
+
+def _document(body: bytes) -> Any:
+    """What JSON says; ValueError for what is none, or none that anybody means."""
+    try:
+        return json.loads(body.decode("utf-8-sig"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def _said(response: Response) -> str:
     """``ErrorMessage`` and ``Errors`` of the API's error document, any of which may be missing; else a glimpse of the body."""
     try:
-        document = json.loads(response.body.decode("utf-8-sig"))
+        document = _document(response.body)
     except ValueError:
         return _glimpse(response.body).strip(" ()")
     if not isinstance(document, dict):
         return ""
-    parts: Tuple[Any, ...] = (document.get("ErrorMessage"), *(document.get("Errors") or ()))
+    errors = document.get("Errors")
     texts: List[str] = []
-    for part in parts:
+    for part in (document.get("ErrorMessage"), *(errors if isinstance(errors, list) else ())):
         if isinstance(part, str) and part.strip() and part.strip() not in texts:
             texts.append(part.strip())
     return " ".join(texts)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, List, Mapping, Optional, Tuple
+from typing import Any, List, Mapping, Optional, Tuple, Type, TypeVar
 from urllib.parse import urlsplit
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
@@ -23,8 +23,14 @@ TENTACLE_STYLES = ("TentaclePassive", "TentacleActive", "KubernetesTentacle")
 GREEN = ("Healthy", "HasWarnings")
 FINISHED = ("Success", "Failed", "Canceled", "TimedOut")
 
-_INSTANT = re.compile(r"\A(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)\Z")
-_SPAN = re.compile(r"\A(?:(\d+)\.)?(\d+):(\d\d):(\d\d)(?:\.\d+)?\Z")
+# .NET's first year and its last stand for never, and its longest time has eight digits of days.
+_INSTANT = re.compile(r"\A((?:19|2\d)\d\d-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)\Z")
+_SPAN = re.compile(r"\A(?:(\d{1,8})\.)?(\d{1,8}):(\d\d):(\d\d)(?:\.\d+)?\Z")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_KINDS = {type(None): "null", bool: "true or false", int: "a number", float: "a fraction", str: "text", list: "a list", dict: "an object"}
+_WHICH = "Is this address the Octopus Server's API, of a version from 2019 on?"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -138,126 +144,185 @@ class Task:
         return self.state in FINISHED
 
 
+def kind_of(value: Any) -> str:
+    """What a piece of JSON is, for a person."""
+    return _KINDS[type(value)]
+
+
+class _Sent:
+    """An object that the API sent, as ``what``. A field is checked where it is read, and its absence is null: OctoError names object and field."""
+
+    def __init__(self, document: Any, what: str, path: str = "", whole: Optional[Mapping[str, Any]] = None) -> None:
+        if not isinstance(document, dict):
+            raise OctoError(f"The Octopus Server sent {kind_of(document)} in place of {what}. {_WHICH}")
+        self._fields = document
+        self._what = what
+        self._path = path
+        self._whole = document if whole is None else whole
+
+    def need(self, field: str) -> str:
+        value = self.text(field)
+        if not value:
+            raise self._odd(f"without {field}")
+        return value
+
+    def text(self, field: str) -> Optional[str]:
+        return self._of(field, str)
+
+    def texts(self, field: str) -> Tuple[str, ...]:
+        return tuple(self._checked(f"{field}[{place}]", one, str) for place, one in enumerate(self._of(field, list) or ()))
+
+    def flag(self, field: str) -> bool:
+        return self._of(field, bool) or False
+
+    def number(self, field: str) -> int:
+        return self._of(field, int) or 0
+
+    def part(self, field: str) -> _Sent:
+        return _Sent(self._of(field, dict) or {}, self._what, f"{self._path}{field}.", self._whole)
+
+    def parts(self, field: str) -> List[_Sent]:
+        return [_Sent(one, self._what) for one in self._of(field, list) or ()]
+
+    def _of(self, field: str, kind: Type[T]) -> Optional[T]:
+        value = self._fields.get(field)
+        return None if value is None else self._checked(field, value, kind)
+
+    def _checked(self, field: str, value: Any, kind: Type[T]) -> T:
+        if type(value) is not kind:  # to isinstance, true is a number
+            raise self._odd(f"whose {self._path}{field} is {kind_of(value)}")
+        if isinstance(value, str) and _SURROGATE.search(value):
+            raise self._odd(f"whose {self._path}{field} is no text that can be written")
+        return value
+
+    def _odd(self, wrong: str) -> OctoError:
+        names = ((field, self._whole.get(field)) for field in ("Id", "Name"))
+        named = next((f" (its {field} is {name!a:.80})" for field, name in names if name and isinstance(name, str)), "")
+        return OctoError(f"The Octopus Server sent {self._what} {wrong}{named}. {_WHICH}")
+
+
 def server(document: Mapping[str, Any]) -> Server:
     return Server(str(document.get("Version") or ""), str(document.get("InstallationId") or ""))
 
 
-def certificate(document: Mapping[str, Any]) -> ServerCertificate:
-    return ServerCertificate(need(document, "Thumbprint", "server certificate"), document.get("SignatureAlgorithm"))
+def certificate(document: Any) -> ServerCertificate:
+    sent = _Sent(document, "a server certificate")
+    return ServerCertificate(sent.need("Thumbprint"), sent.text("SignatureAlgorithm"))
 
 
-def space(document: Mapping[str, Any]) -> Space:
-    return Space(
-        id=need(document, "Id", "space"),
-        name=need(document, "Name", "space"),
-        is_default=bool(document.get("IsDefault")),
-        queue_stopped=bool(document.get("TaskQueueStopped")),
-    )
+def space(document: Any) -> Space:
+    sent = _Sent(document, "a space")
+    return Space(sent.need("Id"), sent.need("Name"), is_default=sent.flag("IsDefault"), queue_stopped=sent.flag("TaskQueueStopped"))
 
 
-def node(document: Mapping[str, Any]) -> ServerNode:
+def node(document: Any) -> ServerNode:
+    sent = _Sent(document, "a node")
     return ServerNode(
-        id=need(document, "Id", "node"),
-        name=need(document, "Name", "node"),
-        is_offline=bool(document.get("IsOffline")),
-        is_draining=bool(document.get("IsInMaintenanceMode")),
-        last_seen=document.get("LastSeen"),
-        running_tasks=int(document.get("RunningTaskCount") or 0),
+        id=sent.need("Id"),
+        name=sent.need("Name"),
+        is_offline=sent.flag("IsOffline"),
+        is_draining=sent.flag("IsInMaintenanceMode"),
+        last_seen=sent.text("LastSeen"),
+        running_tasks=sent.number("RunningTaskCount"),
     )
 
 
-def policy(document: Mapping[str, Any], of_space: Space) -> Policy:
-    cleanup = document.get("MachineCleanupPolicy") or {}
-    connectivity = document.get("MachineConnectivityPolicy") or {}
-    update = document.get("MachineUpdatePolicy") or {}
-    deletes = cleanup.get("DeleteMachinesBehavior") == "DeleteUnavailableMachines"
+def policy(document: Any, of_space: Space) -> Policy:
+    sent = _Sent(document, "a machine policy")
+    cleanup = sent.part("MachineCleanupPolicy")
+    deletes = cleanup.text("DeleteMachinesBehavior") == "DeleteUnavailableMachines"
     return Policy(
-        id=need(document, "Id", "machine policy"),
-        name=need(document, "Name", "machine policy"),
+        id=sent.need("Id"),
+        name=sent.need("Name"),
         space_id=of_space.id,
         # A policy that deletes, but whose time cannot be read, deletes at once as far as anybody can promise.
-        deletes_unavailable_after=(seconds(cleanup.get("DeleteMachinesElapsedTimeSpan")) or 0.0) if deletes else None,
-        skips_unavailable=connectivity.get("MachineConnectivityBehavior") == "MayBeOfflineAndCanBeSkipped",
-        upgrades_tentacles=update.get("TentacleUpdateBehavior") == "Update",
-        polling_queue_timeout=seconds(document.get("PollingRequestQueueTimeout")),
+        deletes_unavailable_after=(seconds(cleanup.text("DeleteMachinesElapsedTimeSpan")) or 0.0) if deletes else None,
+        skips_unavailable=sent.part("MachineConnectivityPolicy").text("MachineConnectivityBehavior") == "MayBeOfflineAndCanBeSkipped",
+        upgrades_tentacles=sent.part("MachineUpdatePolicy").text("TentacleUpdateBehavior") == "Update",
+        polling_queue_timeout=seconds(sent.text("PollingRequestQueueTimeout")),
     )
 
 
-def proxy(document: Mapping[str, Any]) -> ProxyRecord:
+def environment(document: Any) -> Tuple[str, str]:
+    """Id and name."""
+    sent = _Sent(document, "an environment")
+    return sent.need("Id"), sent.need("Name")
+
+
+def proxy(document: Any) -> ProxyRecord:
+    sent = _Sent(document, "a proxy")
+    host, port = sent.need("Host"), sent.number("Port") or 80
+    if not host.isprintable() or not 0 < port < 65536:
+        raise OctoError(f"The Octopus Server sent a proxy at {host!a:.80}, port {port}, where nothing can be.")
     return ProxyRecord(
-        id=need(document, "Id", "proxy"),
-        name=need(document, "Name", "proxy"),
-        host=need(document, "Host", "proxy"),
-        port=int(document.get("Port") or 80),
-        username=str(document.get("Username") or ""),
-        has_password=bool((document.get("Password") or {}).get("HasValue")),
+        id=sent.need("Id"),
+        name=sent.need("Name"),
+        host=host,
+        port=port,
+        username=sent.text("Username") or "",
+        has_password=sent.part("Password").flag("HasValue"),
     )
 
 
-def machine(document: Mapping[str, Any], kind: str, of_space: Space) -> MachineRecord:
-    endpoint = document.get("Endpoint") or {}
-    nested = endpoint.get("TentacleEndpointConfiguration") or {}
-    uri = nested.get("Uri") or endpoint.get("Uri")
+def machine(document: Any, kind: str, of_space: Space) -> MachineRecord:
+    sent = _Sent(document, "a machine")
+    endpoint = sent.part("Endpoint")
+    nested = endpoint.part("TentacleEndpointConfiguration")
+    uri = nested.text("Uri") or endpoint.text("Uri")
     address, port, subscription = _place(uri)
-    versions = endpoint.get("TentacleVersionDetails") or {}
     return MachineRecord(
-        id=need(document, "Id", "machine"),
-        name=need(document, "Name", "machine"),
+        id=sent.need("Id"),
+        name=sent.need("Name"),
         kind=kind,
         space_id=of_space.id,
         space=of_space.name,
-        style=str(endpoint.get("CommunicationStyle") or "unknown"),
-        thumbprint=nested.get("Thumbprint") or endpoint.get("Thumbprint"),
+        style=endpoint.text("CommunicationStyle") or "unknown",
+        thumbprint=nested.text("Thumbprint") or endpoint.text("Thumbprint"),
         uri=uri,
         address=address,
         port=port,
         subscription_id=subscription,
-        signature_algorithm=nested.get("CertificateSignatureAlgorithm") or endpoint.get("CertificateSignatureAlgorithm"),
-        is_disabled=bool(document.get("IsDisabled")),
-        in_process=bool(document.get("IsInProcess")),
-        health_status=str(document.get("HealthStatus") or "Unknown"),
-        status_summary=str(document.get("StatusSummary") or ""),
-        policy_id=document.get("MachinePolicyId"),
-        environment_ids=tuple(document.get("EnvironmentIds") or ()),
-        worker_pool_ids=tuple(document.get("WorkerPoolIds") or ()),
-        roles=tuple(document.get("Roles") or ()),
-        proxy_id=endpoint.get("ProxyId"),
-        tentacle_version=versions.get("Version"),
+        signature_algorithm=nested.text("CertificateSignatureAlgorithm") or endpoint.text("CertificateSignatureAlgorithm"),
+        is_disabled=sent.flag("IsDisabled"),
+        in_process=sent.flag("IsInProcess"),
+        health_status=sent.text("HealthStatus") or "Unknown",
+        status_summary=sent.text("StatusSummary") or "",
+        policy_id=sent.text("MachinePolicyId"),
+        environment_ids=sent.texts("EnvironmentIds"),
+        worker_pool_ids=sent.texts("WorkerPoolIds"),
+        roles=sent.texts("Roles"),
+        proxy_id=endpoint.text("ProxyId"),
+        tentacle_version=endpoint.part("TentacleVersionDetails").text("Version"),
     )
 
 
-def connection(document: Mapping[str, Any], machine_id: str) -> Connection:
-    return Connection(machine_id, document.get("Status"), instant(document.get("LastChecked")))
+def connection(document: Any, machine_id: str) -> Connection:
+    sent = _Sent(document, "a last contact")
+    return Connection(machine_id, sent.text("Status"), instant(sent.text("LastChecked")))
 
 
-def task(document: Mapping[str, Any]) -> Task:
+def task(document: Any) -> Task:
+    sent = _Sent(document, "a task")
     return Task(
-        id=need(document, "Id", "task"),
-        name=str(document.get("Name") or ""),
-        description=str(document.get("Description") or ""),
-        state=need(document, "State", "task"),
-        start_time=instant(document.get("StartTime")),
-        queue_time=instant(document.get("QueueTime")),
-        error_message=document.get("ErrorMessage") or None,
+        id=sent.need("Id"),
+        name=sent.text("Name") or "",
+        description=sent.text("Description") or "",
+        state=sent.need("State"),
+        start_time=instant(sent.text("StartTime")),
+        queue_time=instant(sent.text("QueueTime")),
+        error_message=sent.text("ErrorMessage") or None,
     )
 
 
-def log_messages(document: Mapping[str, Any], categories: Tuple[str, ...] = ("Warning", "Error", "Fatal")) -> List[str]:
+def log_messages(document: Any, categories: Tuple[str, ...] = ("Warning", "Error", "Fatal")) -> List[str]:
     """The messages of a task's activity tree, in order, of the given categories."""
     found: List[str] = []
-    waiting = list(document.get("ActivityLogs") or [])
+    waiting = _Sent(document, "a task log").parts("ActivityLogs")
     while waiting:
         step = waiting.pop(0)
-        found += [str(line.get("MessageText")) for line in step.get("LogElements") or [] if line.get("Category") in categories]
-        waiting = list(step.get("Children") or []) + waiting
+        found += [line.text("MessageText") or "" for line in step.parts("LogElements") if line.text("Category") in categories]
+        waiting = step.parts("Children") + waiting
     return found
-
-
-def need(document: Mapping[str, Any], field: str, what: str) -> str:
-    value = document.get(field) if isinstance(document, Mapping) else None
-    if not isinstance(value, str) or not value:
-        raise OctoError(f"The Octopus Server sent a {what} without {field}. Is this address the Octopus Server's API, of a version from 2019 on?")
-    return value
 
 
 def instant(text: Any) -> Optional[datetime]:
@@ -267,7 +332,10 @@ def instant(text: Any) -> Optional[datetime]:
         return None
     whole, fraction, zone = match.groups()
     micro = ((fraction or "") + "000000")[:6]
-    return datetime.fromisoformat(f"{whole}.{micro}{'+00:00' if zone == 'Z' else zone}")
+    try:
+        return datetime.fromisoformat(f"{whole}.{micro}{'+00:00' if zone == 'Z' else zone}")
+    except ValueError:  # the 41st of a month
+        return None
 
 
 def seconds(text: Any) -> Optional[float]:
@@ -295,6 +363,7 @@ def _place(uri: Optional[str]) -> Tuple[Optional[str], Optional[int], Optional[s
         return None, None, uri
     try:
         parts = urlsplit(uri)
-        return parts.hostname, parts.port or 10933, None
+        host, port = parts.hostname or "", parts.port or 10933
     except ValueError:
         return None, None, None
+    return (host, port, None) if host and host.isprintable() else (None, None, None)

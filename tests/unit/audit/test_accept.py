@@ -48,6 +48,9 @@ def test_accepted_finding_keeps_its_place_and_says_why_and_until_when() -> None:
         pytest.param("[fd00::7]:*", "[fd00::7]:10943", True, id="IPv6 with a star"),
         pytest.param("[w]eb-01/Tentacle", "web-01/Tentacle", False, id="no sets of characters"),
         pytest.param("*", "anything", True, id="everything of the code"),
+        pytest.param("web-01/Tentacle", "web-01/*", True, id="its host could not be read"),
+        pytest.param("web-01/Tentacle", "web-02/*", False, id="another host could not be read"),
+        pytest.param("web-01", "web-01/*", True, id="a host"),
     ],
 )
 def test_subjects(pattern: str, subject: str, meant: bool) -> None:
@@ -109,6 +112,20 @@ def test_expired_acceptance_beside_one_that_holds_is_a_note() -> None:
 def test_of_two_that_hold_the_longer_one_is_shown() -> None:
     outcome = accept.apply([finding()], parsed(entry(until="2027-06-30", reason="longer"), entry()), TODAY)
     assert outcome.findings[0]["accepted"] == {"reason": "longer", "until": "2027-06-30"}
+
+
+@pytest.mark.parametrize(
+    ("unjudged", "named"),
+    [
+        pytest.param({"WEAK_CERT": ["gone-01/Tentacle"]}, False, id="it was not judged"),
+        pytest.param({"WEAK_CERT": [""]}, False, id="nobody was"),
+        pytest.param({"WEAK_CERT": ["web-01/Tentacle"]}, True, id="another was not"),
+        pytest.param({"LOCKED_OUT": ["gone-01/Tentacle"]}, True, id="another code was not"),
+    ],
+)
+def test_entry_about_what_was_not_judged_is_no_note(unjudged: dict[str, list[str]], named: bool) -> None:
+    outcome = accept.apply([finding()], parsed(entry(subject="gone-01/Tentacle")), TODAY, unjudged)
+    assert bool(outcome.unused) is named
 
 
 def test_entry_that_meets_nothing_is_a_note() -> None:

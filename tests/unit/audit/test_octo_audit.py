@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit import summary
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.codes import CODES
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 from ansible_collections.octofleet.octopus.plugins.plugin_utils import _audit_options as options
 from ansible_collections.octofleet.octopus.plugins.plugin_utils import _audit_reports as reports
@@ -65,6 +66,8 @@ def test_hosts_are_those_of_the_groups_or_those_that_are_named() -> None:
         pytest.param({"server_url": "https://o", "retired_thumbprints": ["12"]}, "thumbprint in retired_thumbprints", id="no thumbprint"),
         pytest.param({"server_url": "https://o", "known_servers": {"dr": []}}, "known_servers", id="no place"),
         pytest.param({"server_url": "https://me:secret@o"}, "server_url holds more than an address", id="a secret in the address"),
+        pytest.param({"server_url": "https://o", "rotation_takes": 0.0}, "rotation_takes is 0", id="a rotation that takes no time"),
+        pytest.param({"server_url": "https://o", "timeout": -1}, "timeout is -1", id="an answer that is not waited for"),
     ],
 )
 def test_question_that_cannot_be_asked_is_refused(given: Mapping[str, Any], said: str) -> None:
@@ -160,11 +163,16 @@ def test_summary_fits_on_a_screen_and_names_the_worst_with_their_remedies() -> N
     unused = [{"code": "WEAK_CERT", "subject": "x", "reason": "r", "until": "2027-01-31"}]
     lines = summary.lines(document, unused, ["/srv/reports/a.json", "/srv/reports/a.csv"])
     assert len(lines) <= 24
-    worst = next(one for one in document["findings"] if not one["accepted"])
+    worst = min((one for one in document["findings"] if not one["accepted"]), key=lambda one: list(CODES).index(one["code"]))
     assert f"{worst['code']} {worst['subject']}: {worst['seen']}" in lines
     assert f"  {worst['remedy']}" in lines
     critical = document["counts"]["critical"]
     assert f"... and {critical - 5} more critical ones: see the reports, or `findings` of the result." in lines
+    codes = {one["code"] for one in document["findings"] if one["severity"] == "critical" and not one["accepted"]}
+    (tally,) = (line for line in lines if line.startswith("Critical: "))
+    assert all(code in tally for code in codes)
+    shown = [line.split()[0] for line in lines if line.split()[0] in codes]
+    assert len(set(shown)) == min(len(codes), 5)  # none twice while another was not shown
     assert "Accepted, and not found: WEAK_CERT x." in lines
     assert lines[-1] == "Reports in /srv/reports: a.json, a.csv"
 
@@ -173,6 +181,26 @@ def test_summary_says_what_was_not_read() -> None:
     lines = summary.lines(samples.document(40, asked=("wire", "database")))
     assert "  disk: not asked for" in lines
     assert any(line.startswith("Not judged, for want of sources: ") for line in lines)
+
+
+def test_the_answer_to_a_query_is_what_a_person_sees_last() -> None:
+    assert summary.lines(samples.document(4), (), ["/srv/reports/a.json"], ["web-01", "web-02"])[-4:] == ["[", ' "web-01",', ' "web-02"', "]"]
+
+
+def test_only_the_report_that_is_about_to_be_written_may_be_missing_the_first_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def looked_for(_action: object, path: str, _what: str) -> tuple[str, bytes]:
+        raise OctoError(f"{path} is not there")
+
+    monkeypatch.setattr(options, "near", looked_for)
+    own = tmp_path / "octopus-audit.json"
+    action: Any = None
+    assert options.earlier_of(action, str(own), str(tmp_path)) is None
+    for path, folder in ((tmp_path / "other.json", str(tmp_path)), (own, None)):
+        with pytest.raises(OctoError):
+            options.earlier_of(action, str(path), folder)
+    own.touch()
+    with pytest.raises(OctoError):
+        options.earlier_of(action, str(own), str(tmp_path))
 
 
 @pytest.mark.parametrize(("fail_on", "fails"), [("never", False), ("critical", True), ("warning", True)])

@@ -93,7 +93,7 @@ def test_comparison_satisfies_it() -> None:
     earlier = samples.document(50, since=False)
     document = {**earlier, "findings": earlier["findings"][3:]}
     document["sources"] = {**earlier["sources"], "wire": {**earlier["sources"]["wire"], "read": 0}}
-    compared = compare.compare(document, earlier)
+    compared = compare.compare(document, earlier, {})
     assert compared["changes"]["gone"] or compared["changes"]["not_judged"]
     assert complaints(compared) == []
 

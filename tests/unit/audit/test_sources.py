@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.audit import audit
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import (
     DATABASE,
     DISK,
@@ -154,13 +155,14 @@ class Stand:
         rest: Rest | None = None,
         wire: Any = None,
         identities: Sequence[Identity] = (),
+        servers: Sequence[str] = ("server",),
         **question: Any,
     ) -> None:
         self.rest, self.wire, self.clock = rest or Rest(), wire or Wire(), Clock()
         self.slept: list[float] = []
         hosts = HOSTS if hosts is None else hosts
-        tentacles = [name for name in hosts if name != "server"]
-        self._question = Question(asked, tentacles, ["server"], server_url=URL, **question)
+        tentacles = [name for name in hosts if name not in servers]
+        self._question = Question(asked, tentacles, servers, server_url=URL, **question)
         self._collector = Collector(
             self._question, hosts, self.wire, identities, self._connect, clock=self.clock, sleep=self.slept.append, now=lambda: 1795334400.0
         )
@@ -317,12 +319,12 @@ def test_last_contacts_end_at_the_first_that_is_put_off_and_cost_nothing_else() 
     ],
 )
 def test_host_that_was_not_read_is_a_visit_with_a_reason(result: Any, outcome: str, reason: str) -> None:
-    facts = Stand(hosts={**HOSTS, "web-02": host(result)}).facts()
+    facts = Stand(hosts={**HOSTS, "web-02": host(result, ansible_host="10.0.0.2")}).facts()
     assert [(visit.outcome, visit.reason) for visit in facts.visits if visit.host == "web-02"] == [(outcome, reason)]
 
 
 def test_host_that_a_limit_left_out_says_so() -> None:
-    facts = Stand(hosts={**HOSTS, "web-02": host()}, limit="web-01").facts()
+    facts = Stand(hosts={**HOSTS, "web-02": host(ansible_host="10.0.0.2")}, limit="web-01").facts()
     assert facts.visits[1].reason == "no task of this run visited it (--limit web-01)"
 
 
@@ -358,6 +360,49 @@ def test_node_that_no_host_has_is_not_read_and_says_why() -> None:
     assert "octopus_node_name" in found["node-2"].reading.reason
 
 
+def servers(*names: str, **hosts: Mapping[str, Any]) -> Stand:
+    """Nodes of REST by name, offline where that is added, and hosts of the group octopus_server."""
+    nodes = [{"Id": f"N-{name}", "Name": name.split()[0], "IsOffline": name.endswith(" offline")} for name in names]
+    wire = Wire()
+    wire.at["10.0.0.8:10943"] = presents(SERVER)
+    return Stand(
+        hosts={"web-01": HOSTS["web-01"], **hosts}, servers=list(hosts), wire=wire, rest=Rest(**{"/api/octopusservernodes/summary": {"Nodes": nodes}})
+    )
+
+
+def test_nodes_of_one_name_are_still_several() -> None:
+    """octopus_node_name was set for the whole group."""
+    first, second = ({"ansible_host": address, "octopus_node_name": "node-1"} for address in ("10.0.0.9", "10.0.0.8"))
+    nodes = servers("node-1", "node-2", first=first, second=second).facts().server.nodes
+    assert [(node.name, node.address, node.presented) for node in nodes] == [
+        ("node-1", NODE, SERVER),
+        ("second", "10.0.0.8:10943", SERVER),
+        ("node-2", None, None),
+    ]
+
+
+def test_hosts_that_are_named_crosswise_are_all_there() -> None:
+    nodes = servers(second={"ansible_host": "10.0.0.9", "octopus_node_name": "first"}, first={"ansible_host": "10.0.0.8"}).facts().server.nodes
+    assert {node.address for node in nodes} == {NODE, "10.0.0.8:10943"}
+
+
+def test_name_of_a_node_is_met_whatever_its_letter_case() -> None:
+    (node,) = servers("Node-1", first={"ansible_host": "10.0.0.9", "octopus_node_name": "NODE-1"}).facts().server.nodes
+    assert (node.name, node.address, node.presented) == ("Node-1", NODE, SERVER)
+
+
+def test_left_over_node_keeps_the_only_host_from_nothing() -> None:
+    first, left = servers("node-1", "old-node offline", first={"ansible_host": "10.0.0.9"}).facts().server.nodes
+    assert (first.name, first.presented) == ("node-1", SERVER)
+    assert (left.name, left.reading.state) == ("old-node", NOT_ASKED)
+    assert "offline" in left.reading.reason
+
+
+def test_node_that_is_offline_and_has_a_host_is_looked_at() -> None:
+    (node,) = servers("node-1 offline", first={"ansible_host": "10.0.0.9"}).facts().server.nodes
+    assert (node.name, node.presented) == ("node-1", SERVER)
+
+
 def test_node_that_does_not_answer_says_why() -> None:
     wire = Wire()
     wire.at[NODE] = fails("timeout")
@@ -384,7 +429,31 @@ def test_known_servers_are_looked_at_and_thumbprints_are_taken_as_told() -> None
     ]
 
 
-@pytest.mark.parametrize("given", [{"dr": "10.0.0.1:10943"}, {"dr": []}, {"dr": ["no host at all"]}], ids=["text", "empty", "no place"])
+def test_server_without_a_port_is_looked_at_where_tentacles_poll_it() -> None:
+    assert [place.endpoint.address for place in sources.known_places({"dr": ["dr.example.com", "[fd00::7]"]}) or () if place.endpoint] == [
+        "dr.example.com:10943",
+        "[fd00::7]:10943",
+    ]
+    hosts = {**HOSTS, "server": host(octopus_node_endpoint="10.0.0.9")}
+    assert Stand(hosts=hosts).facts().server.nodes[0].address == NODE
+
+
+@pytest.mark.parametrize("spelled", ["\u200e" + THIRD, " ".join(["c3"] * 20), THIRD + "\ufeff\n"], ids=["mark", "blanks", "both"])
+def test_thumbprint_is_known_through_what_a_dialog_put_into_it(spelled: str) -> None:
+    assert sources.known_places({"clone": [spelled]}) == (sources.KnownPlace("clone", thumbprint=THIRD),)
+
+
+def test_host_name_of_digits_is_a_place_with_its_port() -> None:
+    (place,) = sources.known_places({"dr": [f"{'ab' * 32}:10943"]}) or ()
+    assert place.endpoint is not None
+    assert place.endpoint.host == "ab" * 32
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"dr": "10.0.0.1:10943"}, {"dr": []}, {"dr": ["no host at all"]}, {"dr": [THIRD[:-1]]}, {"dr": ["\u200e" + THIRD + "0"]}, {"dr": ["ab" * 16]}],
+    ids=["text", "empty", "no place", "39 digits", "41 digits and a mark", "32 digits"],
+)
 def test_known_servers_that_cannot_be_understood_are_refused(given: dict[str, Any]) -> None:
     with pytest.raises(OctoError):
         sources.known_places(given)
@@ -485,6 +554,59 @@ def test_tentacle_that_only_its_host_knows_is_called_there() -> None:
 def test_instance_without_a_port_is_not_called(row: dict[str, Any]) -> None:
     hosts = {**HOSTS, "web-02": host(read(row), ansible_host="10.0.0.2")}
     assert OTHER not in Stand(hosts=hosts).facts().sights
+
+
+@pytest.mark.parametrize("wildcard", ["0.0.0.0", "::", ""])
+def test_tentacle_that_listens_everywhere_is_called_at_its_host(wildcard: str) -> None:
+    hosts = {**HOSTS, "web-02": host(read(instance(listening={"enabled": True, "port": 10933, "ip": wildcard})), ansible_host="10.0.0.2")}
+    stand = Stand(hosts=hosts)
+    facts = stand.facts()
+    assert sorted(set(stand.wire.met())) == [WEB, OTHER, NODE]
+    assert facts.sights[OTHER].presented == SECOND
+    row = {row["id"]: row for row in audit(facts)["tentacles"]}["web-02/Tentacle"]
+    assert (row["endpoint"], row["presented"]) == (OTHER, SECOND)
+
+
+@pytest.mark.parametrize("loopback", ["127.0.0.1", "127.20.0.3", "::1"])
+def test_tentacle_that_listens_for_its_own_machine_alone_is_not_called_here(loopback: str) -> None:
+    hosts = {**HOSTS, "web-02": host(read(instance(listening={"enabled": True, "port": 10933, "ip": loopback})), ansible_host="10.0.0.2")}
+    stand = Stand(hosts=hosts)
+    facts = stand.facts()
+    assert sorted(set(stand.wire.met())) == [WEB, NODE]
+    document = audit(facts)
+    row = {row["id"]: row for row in document["tentacles"]}["web-02/Tentacle"]
+    assert (row["endpoint"], row["presented"]) == (OTHER, None)
+    assert f"it listens on {loopback} alone" in row["sources"]["wire"]["reason"]
+    assert [finding["subject"] for finding in document["findings"] if finding["code"] == "UNREACHABLE"] == ["web-02/Tentacle"]
+
+
+def test_place_that_a_record_names_is_called_whatever_the_host_says() -> None:
+    hosts = {**HOSTS, "web-01": host(read(instance(listening={"enabled": True, "port": 10933, "ip": "127.0.0.1"})), ansible_host="10.0.0.1")}
+    assert Stand(hosts=hosts).facts().sights[WEB].presented == OWN
+
+
+@pytest.mark.parametrize("variables", [{"ansible_host": "127.0.0.1"}, {"octopus_addresses": ["127.20.0.3"]}, {"ansible_host": "localhost"}])
+def test_machine_that_is_reached_by_loopback_is_called_there(variables: dict[str, Any]) -> None:
+    wire = Wire()
+    wire.at["127.20.0.3:10933"] = presents(SECOND)
+    hosts = {**HOSTS, "web-02": host(read(instance(listening={"enabled": True, "port": 10933, "ip": "127.20.0.3"})), **variables)}
+    assert Stand(hosts=hosts, wire=wire).facts().sights["127.20.0.3:10933"].presented == SECOND
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [{"unreachable": True, "msg": "no route"}, {"failed": True, "msg": "no Python"}, None, read()],
+    ids=["unreachable", "failed", "-", "empty"],
+)
+def test_host_of_which_nobody_tells_anything_is_called_at_its_usual_port(reading: Any) -> None:
+    """An inventory is enough, with all four sources asked for."""
+    hosts = {"web-01": host(reading, ansible_host="10.0.0.1"), "web-02": host(reading, ansible_host="10.0.0.2"), "server": HOSTS["server"]}
+    wire = Wire()
+    wire.at[OTHER] = presents(THIRD)
+    facts = Stand(hosts=hosts, wire=wire).facts()  # with a record at the first one's address
+    assert facts.sights[OTHER].presented == THIRD
+    rows = {row["id"]: row for row in audit(facts)["tentacles"]}
+    assert rows["web-02/*"]["presented"] == THIRD
 
 
 def test_record_behind_a_proxy_that_the_key_does_not_see_is_not_called_directly() -> None:

@@ -113,6 +113,16 @@ def test_findings_of_the_chosen_severity_fail(document: dict[str, Any], fail_on:
         assert sorted(str(failure.get("message")) for failure in failures) == sorted(one["seen"] for one in wanted)
 
 
+def test_no_two_cases_have_one_name(document: dict[str, Any]) -> None:
+    """As a Tentacle that is locked out by two certificates: whoever keeps a history of tests would take them for one."""
+    one = next(found for found in document["findings"] if found["code"] == "GHOST_PIN")
+    document["findings"].append({**one, "id": "0" * 12, "seen": "another pin"})
+    names = [case.get("name") for case in cases(suites(document, "critical"), "GHOST_PIN")]
+    assert len(set(names)) == len(names)
+    assert {f"{one['subject']} ({one['id']})", f"{one['subject']} ({'0' * 12})"} <= set(names)
+    assert sum("(" in str(name) for name in names) == 2
+
+
 def test_failure_tells_what_was_seen_and_what_to_do(document: dict[str, Any]) -> None:
     one = next(found for found in document["findings"] if found["code"] == "GHOST_PIN" and not found["accepted"])
     case = next(case for case in cases(suites(document, "warning"), "GHOST_PIN") if case.get("name") == one["subject"])

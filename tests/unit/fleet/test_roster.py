@@ -232,6 +232,18 @@ def test_an_unmanaged_record_says_that_it_may_be_on_a_host_that_was_not_visited(
     assert roster.blockers[0].seen.endswith("it may be on a host that was not visited (web-01)")
 
 
+def test_of_many_hosts_that_were_not_visited_a_few_are_named() -> None:
+    roster = build([rec(1, "10.0.0.1:10933", own("a"))], [], hosts(*(f"app-{number}" for number in range(7))))
+    assert roster.blockers[0].seen.endswith("not visited (app-0, app-1, app-2, app-3, app-4 and 2 more)")
+    assert len(roster.edges[0].may_be_on) == 7
+
+
+def test_where_records_of_several_names_are_one_each_is_looked_for_in_the_order_of_the_inventory() -> None:
+    records = [rec(number, "nat:10933", own("a"), name=name) for number, name in enumerate(("web-02", "web-01.example.com", "app-07"))]
+    roster = build(records, [], hosts("web-01.example.com", "app-08", "web-02.example.com"))
+    assert roster.edges[0].may_be_on == ("web-01.example.com", "web-02.example.com")
+
+
 def test_a_torn_configuration_meets_its_record_by_the_host() -> None:
     torn = {"instance": "Tentacle", "ok": False, "code": "CONFIGURATION_UNREADABLE", "reason": "it ends in the middle"}
     roster = build([rec(1, "web-01:10933", own("a"))], visited(web_01=[torn]), hosts("web-01"))

@@ -263,8 +263,14 @@ def _has_twin(world: World, subject: Subject) -> bool:
 
 
 def _is_stale(_world: World, subject: Subject) -> bool:
+    """Whatever the letter case: so a Server takes the certificates of those who poll it (halibut-wire.md 1.3)."""
     mine = subject.presented or subject.keyed("Tentacle.CertificateThumbprint")
-    return bool(mine) and any(record["Endpoint"]["Thumbprint"] != mine for record in subject.records)
+    return bool(mine) and any(record["Endpoint"]["Thumbprint"].upper() != mine for record in subject.records)
+
+
+def _is_exposed(_world: World, subject: Subject) -> bool:
+    """A finding of Linux: the modes of a host that plays Windows are not Windows'."""
+    return not subject.tentacle.windows and bool(subject.mode & 0o004)
 
 
 def _is_pending(_world: World, subject: Subject) -> bool:
@@ -337,7 +343,7 @@ OF_TENTACLES: Mapping[str, Callable[[World, Subject], bool]] = {
     "LOCKED_OUT_AFTER_RESTART": _locked_out_after_restart,
     "UNCHECKED_TRUST": lambda _world, subject: Said.ACCEPTED in (subject.accepts.get("random"), subject.accepts.get("nobody")),
     "TWIN_CERT": _has_twin,
-    "KEY_EXPOSED": lambda _world, subject: bool(subject.mode & 0o004),
+    "KEY_EXPOSED": _is_exposed,
     "STALE_RECORD": _is_stale,
     "RESTART_PENDING": _is_pending,
     "GHOST_PIN": _has_ghost,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import pytest
 from lab.fleet.plan import Tentacle
@@ -23,20 +23,6 @@ from lab.wire.certificates import from_pfx
 from lab.witness.queues import ask_queue
 from lab.witness.wire import Said, anonymous, ask, look
 from unit.lab.planted_world import OF_TENTACLES, Subject, World, converse, old_in_use, shared, uncovered
-
-
-def _is_stale(_world: World, subject: Subject) -> bool:
-    """Whatever the letter case: so a Server takes the certificates of those who poll it (halibut-wire.md 1.3)."""
-    mine = subject.presented or subject.keyed("Tentacle.CertificateThumbprint")
-    return bool(mine) and any(record["Endpoint"]["Thumbprint"].upper() != mine for record in subject.records)
-
-
-def _is_exposed(_world: World, subject: Subject) -> bool:
-    """A finding of Linux: the modes of a host that plays Windows are not Windows'."""
-    return not subject.tentacle.windows and bool(subject.mode & 0o004)
-
-
-RULES: Mapping[str, Callable[[World, Subject], bool]] = {**OF_TENTACLES, "STALE_RECORD": _is_stale, "KEY_EXPOSED": _is_exposed}
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +43,11 @@ def test_every_code_is_planted_and_has_a_near_miss_and_no_subject_is_both(world:
     assert sum(map(len, told)) == len(set.union(*told)) == len(garden.planted) + len(garden.near_misses) + len(garden.arguable)
 
 
-@pytest.mark.parametrize("code", RULES)
+@pytest.mark.parametrize("code", OF_TENTACLES)
 def test_what_is_planted_into_tentacles_is_there_and_nowhere_else(world: World, code: str) -> None:
     arguable = {each.subject for each in world.garden.arguable if each.code == code}
     expected = subjects(world.garden, code) - uncovered(world)
-    assert world.holding(RULES[code]) - arguable == expected
+    assert world.holding(OF_TENTACLES[code]) - arguable == expected
 
 
 @pytest.mark.parametrize(("code", "rule"), [("SHARED_PIN", shared), ("OLD_KEY_IN_USE", old_in_use), ("NOT_COVERED", uncovered)])
@@ -137,7 +123,7 @@ def test_a_clean_fleet_has_nothing() -> None:
             (True, "Finance", "Staging"),
         }
         assert {each.polling for each in garden.fleet.tentacles if each.windows} == {False, True}
-        assert {code: found for code, rule in RULES.items() if (found := world.holding(rule))} == {}
+        assert {code: found for code, rule in OF_TENTACLES.items() if (found := world.holding(rule))} == {}
         assert (shared(world), old_in_use(world), uncovered(world)) == (set(), set(), set())
         assert garden.known_servers == {
             "foreign": [f"{garden.fleet.foreign_server.nodes[0].address}:{garden.fleet.foreign_server.nodes[0].comms_port}"]
@@ -160,7 +146,7 @@ def test_a_node_that_was_left_behind_presents_what_is_retired() -> None:
             assert database.certificate().thumbprint == world.ours
         assert world.holding(_lacks_one_of(before, world.ours)) == subjects(garden, "LOCKED_OUT") == subjects(garden, "LOCKED_OUT_AFTER_RESTART")
         assert {each.tentacle.id for each in world.subjects if forgotten in {pin["Thumbprint"] for pin in each.pins}} == subjects(garden, "GHOST_PIN")
-        assert {code for code, rule in RULES.items() if world.holding(rule)} == {"LOCKED_OUT", "LOCKED_OUT_AFTER_RESTART", "GHOST_PIN"}
+        assert {code for code, rule in OF_TENTACLES.items() if world.holding(rule)} == {"LOCKED_OUT", "LOCKED_OUT_AFTER_RESTART", "GHOST_PIN"}
 
 
 def _lacks_one_of(*thumbprints: str) -> Callable[[World, Subject], bool]:

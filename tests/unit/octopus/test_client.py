@@ -354,7 +354,125 @@ def test_times_that_are_none_and_spans() -> None:
 
 
 def test_a_document_without_its_name_is_refused() -> None:
-    with pytest.raises(OctoError, match="sent a space without Name"):
-        client_of(Conversation(get("/api/spaces/all", [{"Id": "Spaces-1"}]))).spaces()
-    with pytest.raises(OctoError, match="sent list in place of an object"):
+    with pytest.raises(OctoError, match=r"Row 2 of the spaces: The Octopus Server sent a space without Name \(its Id is 'Spaces-2'\)\."):
+        client_of(Conversation(get("/api/spaces/all", [{"Id": "Spaces-1", "Name": "Default"}, {"Id": "Spaces-2"}]))).spaces()
+    with pytest.raises(OctoError, match="sent a list in place of an object for the API root"):
         client_of(Conversation(get("/api", []))).server()
+
+
+ODD_MACHINES = [
+    pytest.param(None, "sent null in place of a machine", id="null"),
+    pytest.param(machine(Name=None), "a machine without Name (its Id is 'Machines-1')", id="no name"),
+    pytest.param(machine(Id=None), "a machine without Id (its Name is 'web-01')", id="no id"),
+    pytest.param(machine(Endpoint="x"), "whose Endpoint is text", id="endpoint"),
+    pytest.param(machine(Endpoint={"TentacleEndpointConfiguration": []}), "whose Endpoint.TentacleEndpointConfiguration is a list", id="nested"),
+    pytest.param(machine(Endpoint={"Uri": 1}), "whose Endpoint.Uri is a number", id="uri"),
+    pytest.param(machine(Endpoint={"CertificateSignatureAlgorithm": 1.5}), "CertificateSignatureAlgorithm is a fraction", id="algorithm"),
+    pytest.param(machine(Roles=[None, "a"]), "whose Roles[0] is null", id="roles"),
+    pytest.param(machine(IsDisabled="false"), "whose IsDisabled is text", id="flag"),
+    pytest.param(machine(Name="a\ud800"), "whose Name is no text that can be written", id="surrogate"),
+]
+
+
+@pytest.mark.parametrize(("row", "wrong"), ODD_MACHINES)
+def test_one_odd_record_refuses_the_list_for_who_may_overlook_none(row: Any, wrong: str) -> None:
+    talk = Conversation(get("/api/Spaces-1/machines/all", [machine("Machines-9"), row]))
+    with pytest.raises(OctoError) as caught:
+        client_of(talk).machines(DEFAULT)
+    assert caught.value.message.startswith("Row 2 of the targets of space Default: The Octopus Server sent ")
+    assert wrong in caught.value.message
+
+
+@pytest.mark.parametrize(("row", "wrong"), ODD_MACHINES)
+def test_one_odd_record_is_left_out_and_named_for_who_can_do_without(row: Any, wrong: str) -> None:
+    talk = Conversation(get("/api/Spaces-1/machines/all", [machine("Machines-9"), row, machine("Machines-8")]))
+    odd: list[str] = []
+    assert [one.id for one in client_of(talk).machines(DEFAULT, (records.TARGET,), odd)] == ["Machines-9", "Machines-8"]
+    (reason,) = odd
+    assert wrong in reason
+
+
+@pytest.mark.parametrize("sent", [None, "abc", 7, {}, {"Items": None}, {"Items": "abc"}, {"Items": {}}], ids=str)
+def test_a_list_that_is_none_is_refused(sent: Any) -> None:
+    space, node = "/api/Spaces-1/machines/all", records.ServerNode("N-1", "node-1", False, False, None, 0)
+    with pytest.raises(OctoError, match="in place of a list for the targets of space Default"):
+        client_of(Conversation(get(space, sent))).machines(DEFAULT, odd=[])
+    tasks = get("/api/tasks?node=node-1&running=true&includeSystem=true&take=100", sent)
+    with pytest.raises(OctoError, match=r"in place of .* for the tasks of the node node-1"):
+        client_of(Conversation(tasks)).tasks_on(node)
+
+
+@pytest.mark.parametrize("link", [7, "http://[", "/api/spaces all", "/api/sp\u00e4ces", ["/api/spaces/all"]], ids=str)
+def test_a_next_page_that_is_no_address_is_refused(link: Any) -> None:
+    for links in ({"Page.Next": link}, link):
+        with pytest.raises(OctoError, match=r"which is no place of https://octopus\.example\.com; the API key is not sent there"):
+            client_of(Conversation(get("/api/spaces/all", {"Items": [], "Links": links}))).spaces()
+
+
+def test_silence_is_told_from_an_odd_answer() -> None:
+    with pytest.raises(OctoError) as caught:
+        client_of(Conversation(silent("GET", "/api", NoAnswer("the name cannot be resolved", passing=False, reached=False)))).server()
+    assert caught.value.evidence == {"silent": True}
+    with pytest.raises(OctoError) as caught:
+        client_of(Conversation(get("/api", []))).server()
+    assert caught.value.evidence == {}
+
+
+def test_ids_of_any_text_stay_inside_their_route() -> None:
+    odd = Space("../ä\n", "Odd", False, False)
+    talk = Conversation(get("/api/..%2F%C3%A4%0A/proxies/all", []))
+    assert client_of(talk).proxies(odd) == []
+    assert talk.finished()
+
+
+@pytest.mark.parametrize("said", [None, "no", 7, {"ErrorMessage": 7, "Errors": 7}, {"Errors": [None, {}]}], ids=str)
+def test_a_refusal_of_another_shape_is_a_refusal(said: Any) -> None:
+    with pytest.raises(OctoError, match=r"may not have the spaces \(403\)"):
+        client_of(Conversation(get("/api/spaces/all", said, status=403))).spaces()
+
+
+def test_a_wait_that_is_no_number_is_the_usual_one() -> None:
+    clock = Clock()
+    talk = Conversation(get("/api", {}, status=429, headers={"retry-after": "\u00b2"}), get("/api", {}))
+    client_of(talk, clock).server()
+    assert clock.slept == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "wrong"),
+    [
+        ({"Port": "3128"}, "whose Port is text"),
+        ({"Port": True}, "whose Port is true or false"),
+        ({"Port": 70000}, "port 70000, where nothing can be"),
+        ({"Host": "a\0b"}, "where nothing can be"),
+        ({"Password": "x"}, "whose Password is text"),
+    ],
+    ids=["text", "flag", "too high", "no host", "password"],
+)
+def test_a_proxy_that_is_none_is_refused(changed: dict[str, Any], wrong: str) -> None:
+    proxy = {"Id": "Proxies-1", "Name": "Zone A", "Host": "proxy", "Port": 3128, **changed}
+    with pytest.raises(OctoError, match=wrong):
+        client_of(Conversation(get("/api/Spaces-1/proxies/all", [proxy]))).proxies(DEFAULT)
+
+
+@pytest.mark.parametrize(
+    "text", ["0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59.9999999+00:00", "2026-13-41T09:00:00Z", "2026-06-01T09:00:00+99:99"]
+)
+def test_times_that_are_never_or_in_no_calendar(text: str) -> None:
+    assert records.instant(text) is None
+
+
+def test_a_span_longer_than_any_is_none() -> None:
+    assert records.seconds("99999999999.00:00:00") is None
+
+
+@pytest.mark.parametrize("uri", ["https://a\0b:10933/", "https://[", "https://:10933/", "https://web-01:99999/"])
+def test_an_address_where_nothing_can_be_is_none(uri: str) -> None:
+    found = record(Endpoint={"CommunicationStyle": "TentaclePassive", "Uri": uri})
+    assert (found.uri, found.address, found.port, found.subscription_id) == (uri, None, None, None)
+
+
+@pytest.mark.parametrize("sent", [{"ActivityLogs": "x"}, {"ActivityLogs": [None]}, {"ActivityLogs": [{"LogElements": ["x"]}]}], ids=str)
+def test_a_log_of_another_shape_is_refused(sent: Any) -> None:
+    with pytest.raises(OctoError, match="sent"):
+        client_of(Conversation(get("/api/tasks/ServerTasks-9/details", sent))).task_messages("ServerTasks-9")

@@ -112,3 +112,8 @@ def test_what_is_not_there_is_none(hostvars: HostVars, host: str, variable: str)
 def test_the_addresses_of_a_host_are_all_by_which_a_server_may_know_it(hostvars: HostVars) -> None:
     (host,) = Inventory(hostvars, ["web-01"], []).hosts()
     assert host.addresses == ("10.0.0.7", "web-01.example.com", "web-01")
+
+
+def test_addresses_given_as_text_are_one_address() -> None:
+    (host,) = Inventory({"web-01": {"octopus_addresses": "10.0.0.7"}}, ["web-01"], []).hosts()
+    assert host.addresses == ("10.0.0.7", "web-01")

@@ -39,6 +39,7 @@
     trusted: { sign: "\u2713", word: "trusted", means: "all sources that were read agree" },
     not_trusted: { sign: "\u2715", word: "not trusted", means: "all agree" },
     pending: { sign: "\u21BB", word: "after restart", means: "on disk, not yet in the process" },
+    losing: { sign: "\u2193", word: "until restart", means: "in the process, and not on disk any more" },
     disagree: { sign: "\u2260", word: "sources differ", means: "no pending restart explains it" },
     not_read: { sign: "\u25CC", word: "not read", means: "no source was read" },
   };
@@ -263,13 +264,13 @@
     const touched = (severity) => `${number(worst.get(severity) || 0)} of ${several(counts.tentacles, "Tentacle")}`;
     const strong = (severity, text) => el("b", { class: severity }, text);
     if (counts.critical) return [strong("critical", several(counts.critical, "critical finding")), ` on ${touched("critical")}.`];
+    if (!readAny && !counts.critical) return ["Nothing was read, so nothing was judged", counts.warning ? [". ", strong("warning", several(counts.warning, "warning")), " say why."] : "."].flat();
     if (counts.warning) return ["Nothing critical was found. ", strong("warning", several(counts.warning, "warning")), ` on ${touched("warning")}.`];
-    if (!readAny) return ["Nothing was read, so nothing was judged."];
     return [strong("fine", `${number(counts.fine)} of ${several(counts.tentacles, "Tentacle")} fine`), ` in what was read${counts.info ? `, with ${several(counts.info, "remark")}` : ""}.`];
   }
   function reservations() {
     const unasked = Object.keys(SOURCE).filter((source) => !audit.sources[source].asked);
-    const unjudged = codes.filter((code) => audit.codes[code].judged === 0);
+    const unjudged = codes.filter((code) => audit.codes[code].judged === 0 && audit.codes[code].not_judged > 0);
     const parts = [];
     if (unasked.length) parts.push(`Not asked: ${unasked.join(", ")}.`);
     if (audit.counts.not_judged) parts.push(`${several(audit.counts.not_judged, "Tentacle")} could not be judged.`);
@@ -506,7 +507,9 @@
   let columns = certificates;
   const narrow = () => certificates.filter((one, place) => place < MOST_COLUMNS[printing ? "paper" : "screen"] || one.presented_by.length || one.thumbprint === state.q.trim().toUpperCase());
   const grid = { wide: false, list: [], drawn: new Map(), at: { row: 0, column: 0 }, height: 36 };
-  const isAlarm = (column, cell) => cell.state === "not_trusted" && column.ours && !column.retired && column.presented_by.length > 0;
+  // What a restart gives and what it takes is one state of the document, told apart by what the disk says.
+  const look = (cell) => (cell.state === "pending" && cell.disk !== "yes" ? "losing" : cell.state);
+  const isAlarm = (column, cell) => ["not_trusted", "losing"].includes(look(cell)) && column.ours && !column.retired && column.presented_by.length > 0;
   function cellBox(name, alarm) {
     return el("span", { class: `cell ${name}${alarm ? " alarm" : ""}` }, sign(CELL[name].sign), el("span", null, CELL[name].word));
   }
@@ -588,7 +591,8 @@
         el("td", null, tentacle.style), el("td", null, unread.length === 4 ? "all" : unread.join(", ")), el("td", null, IDENTITY[tentacle.identity]),
         columns.map((column) => {
           const cell = cellOf(tentacle, column);
-          return el("td", { class: `on-paper ${cell.state}${isAlarm(column, cell) ? " alarm" : ""}` }, `${CELL[cell.state].sign} ${CELL[cell.state].word}`);
+          const name = look(cell);
+          return el("td", { class: `on-paper ${name}${isAlarm(column, cell) ? " alarm" : ""}` }, `${CELL[name].sign} ${CELL[name].word}`);
         }));
     };
     return el("table", { class: "paper" }, el("thead", null, head), el("tbody", null, grid.list.map(line)));
@@ -598,7 +602,7 @@
   const UNLISTED = { ...UNREAD, state: "not_trusted", disk: "no" };
   function cellOf(tentacle, column, box) {
     const cell = tentacle.cells[column.thumbprint] || (tentacle.sources.disk.state === "read" ? UNLISTED : UNREAD);
-    return box ? cellBox(cell.state, isAlarm(column, cell)) : cell;
+    return box ? cellBox(look(cell), isAlarm(column, cell)) : cell;
   }
   const sourceWords = (how, reason) => ({ read: "read", not_read: "not read", not_asked: "not asked for" })[how] + (reason ? `: ${reason}` : "");
   function drawWindow() {
@@ -688,7 +692,7 @@
     const heading = (...text) => el("b", null, ...text);
     if (column && tentacle) {
       const cell = cellOf(tentacle, column);
-      grid.detail.replaceChildren(heading(tentacle.id), " and ", heading(column.label), " ", thumb(column.thumbprint, true), `: ${CELL[cell.state].word}. `, answers(tentacle, cell).map(([source, words]) => `${SOURCE[source].title}: ${words}`).join("; "), ".");
+      grid.detail.replaceChildren(heading(tentacle.id), " and ", heading(column.label), " ", thumb(column.thumbprint, true), `: ${CELL[look(cell)].word}. `, answers(tentacle, cell).map(([source, words]) => `${SOURCE[source].title}: ${words}`).join("; "), ".");
     } else if (column) {
       grid.detail.replaceChildren(heading(column.label), " ", thumb(column.thumbprint, true), `: pinned by ${several(column.pinned_by, "Tentacle")}; ${column.presented_by.length ? `presented by ${column.presented_by.join(", ")}` : "presented by nobody that was asked"}. C copies the thumbprint.`);
     } else if (tentacle) {
@@ -780,7 +784,7 @@
     return el("table", null, el("thead", null, el("tr", null, ["Certificate", "State", "What the sources say"].map((head) => el("th", { scope: "col" }, head)))), el("tbody", null, lines));
   }
   function aboutCertificate(column) {
-    const states = tally(audit.tentacles.map((tentacle) => cellOf(tentacle, column).state));
+    const states = tally(audit.tentacles.map((tentacle) => look(cellOf(tentacle, column))));
     return [
       drawerHead(column.label, column.ours && el("span", { class: "tag" }, "ours"), column.retired && el("span", { class: "tag" }, "retired"), "Server certificate"),
       el("h3", null, "Facts"),

@@ -1,0 +1,54 @@
+# Copyright (c) 2026, the octofleet.octopus authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection; may change at any time.
+
+"""Whether what is presented at a node's place is this Server's certificate: a load balancer, another Server or a thief may answer there.
+
+Nobody is told to trust a doubtful certificate, and nobody is called locked out for not trusting it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Callable, Dict, Mapping
+from typing import Counter as Counts
+
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import DISK, AuditFacts
+
+# A certificate counts as known to the fleet beside that of the database with half as many pins; without a database, with a tenth of the most
+# frequent pin's, since that may be another Server's. A single careless pin makes no Server.
+_BESIDE_THE_DATABASE, _BESIDE_THE_MOST_FREQUENT = 2, 10
+
+
+def doubts(facts: AuditFacts, place: Callable[[str], str]) -> Dict[str, str]:
+    """By certificate, what speaks against it, to follow "which"; ``place`` gives an address its one spelling."""
+    others = _presented_elsewhere(facts, place)
+    pinned = Counter(pin for visit in facts.visits for one in visit.instances for pin in one.pins()) if DISK in facts.asked else Counter()
+    found = {certificate: _doubt(facts, certificate, others, pinned) for certificate in sorted(facts.server.presented)}
+    return {certificate: why for certificate, why in found.items() if why}
+
+
+def _doubt(facts: AuditFacts, certificate: str, others: Mapping[str, str], pinned: Counts[str]) -> str:
+    database, many = facts.server.database, pinned[certificate]
+    if certificate == database or certificate in facts.callers or certificate in (facts.retired or ()):
+        return ""  # a retired one was this Server's; that it is presented has a code of its own
+    if database is None:
+        hardly_any = many * _BESIDE_THE_MOST_FREQUENT < max(pinned.values(), default=0)
+        return f"{many} Tentacles trust, while most trust another; the Server's database was not read" if hardly_any else ""
+    if certificate in others:
+        return f"{others[certificate]} presents, while this Server's database has {database}"
+    few = not many or many * _BESIDE_THE_DATABASE < pinned[database]
+    return f"the Server's database does not have, and {many or 'no'} Tentacle{'s' if many != 1 else ''} trust{'' if many > 1 else 's'}" if few else ""
+
+
+def _presented_elsewhere(facts: AuditFacts, place: Callable[[str], str]) -> Dict[str, str]:
+    """What known Servers present, and their names; one that stands at a node of ours is ours under the name that a list for several estates gives it."""
+    ours = {place(one) for node in facts.server.nodes for one in node.places}
+    return {
+        node.presented: server.name
+        for server in facts.known or ()
+        for node in server.nodes
+        if node.presented and node.places and ours.isdisjoint(map(place, node.places))
+    }
