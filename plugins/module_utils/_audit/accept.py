@@ -50,7 +50,9 @@ class Acceptance:
         return self._means(finding["subject"]) or all(self._means(subject) for subject in finding["subjects"])
 
     def concerns(self, names: Sequence[str]) -> bool:
-        return any(name == WHOLE_ESTATE or self._means(name) for name in names)
+        """Of a host that could not be read, any of its Tentacles."""
+        hosts = {name.partition("/")[0] for name in names if name.endswith("/*")}
+        return self.subject.partition("/")[0] in hosts or any(name == WHOLE_ESTATE or self._means(name) for name in names)
 
     def holds_on(self, day: date) -> bool:
         return day <= self.until
@@ -59,10 +61,6 @@ class Acceptance:
         return {"code": self.code, "subject": self.subject, "reason": self.reason, "until": self.until.isoformat()}
 
     def _means(self, subject: str) -> bool:
-        # Of a host that could not be read, the Tentacle is known by the host alone; what is accepted of it stays accepted for that night.
-        host, _slash, instance = subject.partition("/")
-        if instance == "*" and self.subject.partition("/")[0] == host:
-            return True
         # A bracket is part of an IPv6 address here, and no set of characters.
         return subject == self.subject or fnmatchcase(subject, self.subject.replace("[", "[[]"))
 

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Iterable, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import SOURCES
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import CERTIFICATE, NODE, SPACE, WHOLE_ESTATE
@@ -55,19 +55,36 @@ def compare(document: Document, earlier: Document, unjudged: Mapping[str, Sequen
     A finding that is not there any more is gone only if somebody looked (a fleet does not get well by not being read).
     """
     before = {finding["id"] for finding in earlier["findings"]}
-    now = {finding["id"] for finding in document["findings"]}
+    again = _under_another_name(document, earlier)
+    now = {again.get(finding["id"], finding["id"]) for finding in document["findings"]}
     absent = [finding for finding in earlier["findings"] if finding["id"] not in now]
     blindness = _Blindness(document, earlier, unjudged)
     unseen = {finding["id"] for finding in absent if blindness.hides(finding)}
     changes = {
         "since": earlier["made_at"],
-        "new": [finding["id"] for finding in document["findings"] if finding["id"] not in before],
+        "new": [finding["id"] for finding in document["findings"] if finding["id"] not in before and finding["id"] not in again],
         "gone": [finding for finding in absent if finding["id"] not in unseen],
         "not_judged": [finding for finding in absent if finding["id"] in unseen],
         "unchanged": len(now & before),
     }
-    findings = [{**finding, "status": "unchanged" if finding["id"] in before else "new"} for finding in document["findings"]]
+    unchanged = before | again.keys()
+    findings = [{**finding, "status": "unchanged" if finding["id"] in unchanged else "new"} for finding in document["findings"]]
     return {**document, "findings": findings, "changes": changes}
+
+
+def _under_another_name(document: Document, earlier: Document) -> Dict[str, str]:
+    """By id of a finding, its id in the earlier audit, where one of both could not tell the host's instance, and the code is found once of that host."""
+    pairs = []
+    for one, other in ((document, earlier), (earlier, document)):
+        there = {finding["id"] for finding in other["findings"]}
+        found: Dict[Tuple[str, str], List[str]] = {}
+        for finding in one["findings"]:
+            host, slash, instance = finding["subject"].partition("/")
+            if slash and finding["id"] not in there:
+                found.setdefault((finding["code"], host), []).append(f"{instance} {finding['id']}")
+        pairs.append({key: names[0].rsplit(" ", 1) for key, names in found.items() if len(names) == 1})
+    now, then = pairs
+    return {now[key][1]: then[key][1] for key in now.keys() & then.keys() if "*" in (now[key][0], then[key][0])}
 
 
 class _Blindness:

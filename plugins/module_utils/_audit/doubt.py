@@ -17,30 +17,36 @@ from typing import Counter as Counts
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import DISK, AuditFacts
 
-# A certificate counts as known to the fleet beside that of the database with half as many pins; without a database, with a tenth of the most
-# frequent pin's, since that may be another Server's. A single careless pin makes no Server.
-_BESIDE_THE_DATABASE, _BESIDE_THE_MOST_FREQUENT = 2, 10
+# Without a database a certificate is a stranger's if hardly anybody trusts it: fewer than a tenth of those who trust the most frequent one of nobody
+# else. Beside a database that has another one, it is if nobody does, or if another known Server presents it and few of ours trust it. That some
+# trust it is enough otherwise: it may be what a node was left behind with, and those who dropped it are cut off from that node.
+_HARDLY_ANYBODY, _FEW = 10, 2
 
 
 def doubts(facts: AuditFacts, place: Callable[[str], str]) -> Dict[str, str]:
     """By certificate, what speaks against it, to follow "which"; ``place`` gives an address its one spelling."""
     others = _presented_elsewhere(facts, place)
     pinned = Counter(pin for visit in facts.visits for one in visit.instances for pin in one.pins()) if DISK in facts.asked else Counter()
+    for certificate in {pin for server in facts.known or () for pin in server.presented} - facts.server.presented:
+        del pinned[certificate]
     found = {certificate: _doubt(facts, certificate, others, pinned) for certificate in sorted(facts.server.presented)}
     return {certificate: why for certificate, why in found.items() if why}
 
 
 def _doubt(facts: AuditFacts, certificate: str, others: Mapping[str, str], pinned: Counts[str]) -> str:
     database, many = facts.server.database, pinned[certificate]
-    if certificate == database or certificate in facts.callers or certificate in (facts.retired or ()):
-        return ""  # a retired one was this Server's; that it is presented has a code of its own
+    if certificate in (facts.retired or ()):
+        return ""  # it was this Server's; that it is presented has a code of its own
+    if certificate == database or certificate in facts.callers:
+        return ""
     if database is None:
-        hardly_any = many * _BESIDE_THE_MOST_FREQUENT < max(pinned.values(), default=0)
-        return f"{many} Tentacles trust, while most trust another; the Server's database was not read" if hardly_any else ""
-    if certificate in others:
+        strange = many * _HARDLY_ANYBODY < max(pinned.values(), default=0)
+        return f"{many or 'no'} Tentacles trust, while most trust another; the Server's database was not read" if strange else ""
+    if certificate in others and many * _FEW < max(pinned[database], 1):
         return f"{others[certificate]} presents, while this Server's database has {database}"
-    few = not many or many * _BESIDE_THE_DATABASE < pinned[database]
-    return f"the Server's database does not have, and {many or 'no'} Tentacle{'s' if many != 1 else ''} trust{'' if many > 1 else 's'}" if few else ""
+    if many:
+        return ""
+    return f"the Server's database does not have{', nor any Tentacle' if pinned else ''}"
 
 
 def _presented_elsewhere(facts: AuditFacts, place: Callable[[str], str]) -> Dict[str, str]:

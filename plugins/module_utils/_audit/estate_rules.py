@@ -31,6 +31,8 @@ def _old_key_in_use(estate: Estate) -> Iterator[Verdict]:
         yield Unjudged("octopus_retired_thumbprints is not given")
         return
     for server, node in _nodes(estate):
+        if estate.is_left_over(node):
+            continue
         if not node.presented:
             yield _unread(server, node, _name(server, node))
         elif node.presented in retired:
@@ -46,6 +48,8 @@ def _shared_pin(estate: Estate) -> Iterator[Verdict]:
         return
     presenting: Dict[str, List[str]] = {}
     for server, node in _nodes(estate):
+        if estate.is_left_over(node):
+            continue
         if server.name != audit.THIS_SERVER and any(estate.place(place) in estate.node_places for place in node.places):
             continue  # this Server, under the name that a list for several estates gives it
         if not node.presented:
@@ -199,8 +203,11 @@ def _unreachable(estate: Estate) -> Iterator[Verdict]:
         if whole.state == audit.NOT_READ:
             yield Found(f"{source}: {whole.reason}", {}, source, (), f"source {source}", verdicts.FLEET)
     if facts.reading_of(audit.DATABASE).ok:
+        whys: Dict[str, List[str]] = {}
         for space, why in facts.unseen_spaces:
-            yield Found(f"database: space {space} was not read: {why}", {}, "", (), f"space {space}", verdicts.SPACE, (space,))
+            whys.setdefault(space, []).append(why)
+        for space, reasons in whys.items():
+            yield Found(f"database: space {space} was not read: {' '.join(reasons)}", {}, "", (), f"space {space}", verdicts.SPACE, (space,))
         for space, part, why in facts.unread:
             yield Found(f"database: the {part} of space {space} were not read: {why}", {}, part, (), f"space {space}", verdicts.SPACE, (space,))
     if facts.reading_of(audit.WIRE).ok:
@@ -245,6 +252,7 @@ def _unreachable_subject(estate: Estate, subject: Subject) -> Iterator[Verdict]:
             yield Found(f"wire: {subject.edge.endpoint or subject.name} could not be read: {wire.reason}{why}.", {}, "wire", (subject,))
             return
         stopped = stopped and not wire.ok
+    stopped = stopped and not subject.edge.is_further
     yield Found(f"process: {subject.name} cannot work: its service is not running.", {}, "process", (subject,)) if stopped else Fine()
 
 

@@ -143,8 +143,11 @@ class Estate:
         self.roster = self._roster()
         self.ambiguous_names = frozenset(blocker.name for blocker in self.ambiguous())
         recorded = frozenset(record.name.lower() for record in facts.records)
-        self.unclaimed = frozenset(host for host, _why in self.roster.unvisited if not is_called(host, recorded))
+        # Hosts that could not be read, and what no name says of where it is: each of the former may have one of the latter.
+        empty = {host for host, visit in self.visits.items() if visit.outcome == EMPTY}
+        self.unclaimed = frozenset(host for host, _why in self.roster.unvisited if not is_called(host, recorded)) - empty
         self.absent_names = frozenset(name for host, _why in self.roster.unvisited for name in names_of(host))
+        self.floating = sum(1 for edge in self.roster.edges if edge.may_be_on and self.absent_names.isdisjoint(_names(edge)))
         self.subjects: Tuple[Subject, ...] = tuple(_unique(self._subjects()))
         self.shared = self._shared()
         self.confused_places = frozenset(
@@ -225,13 +228,16 @@ class Estate:
             instance.label: instance for visit in self.visits.values() for instance in visit.instances if self.reads_hosts and visit.outcome == "ok"
         }
         placed: Set[str] = set()
+        met_hosts = {visit.host for visit in self.facts.visits if visit.instances}
         machines: Set[Tuple[str, ...]] = set()
         for edge in self.roster.edges:
             placed.add(edge.label)
             placed.update(f"{alias}/{edge.instance}" for alias in edge.also_known_as)
             met = instances.get(edge.label)
             machines.update(self._marks(met) if met else ())
-            yield self._subject(edge, met)
+            namesake = self._namesake(edge)
+            met_hosts.add(namesake or edge.host)
+            yield self._subject(replace(edge, host=namesake, instance="*") if namesake else edge, met)
         for label, instance in instances.items():
             marks = self._marks(instance)
             if label not in placed and not machines & marks:
@@ -239,12 +245,14 @@ class Estate:
             machines |= marks
         for record in self.roster.not_edges:
             yield self._subject(Edge("", "", record.style, records=(record,)), None)
-        met_hosts = {edge.host for edge in self.roster.edges} | {visit.host for visit in self.facts.visits if visit.instances}
-        # A record and the one host that has its name are one row, though nobody could look whether it is there.
-        met_hosts |= {host for edge in self.roster.edges for host in edge.may_be_on[:1] if len(edge.may_be_on) == 1 and host not in self.unclaimed}
         for host in self.facts.hosts:
             if host.name not in met_hosts and (self.reads_hosts or host.name in self.guesses):
                 yield self._subject(Edge(host.name, "*", LISTENING, self.guesses.get(host.name)), None)
+
+    def _namesake(self, edge: Edge) -> str:
+        """The one host that has the record's name and could not be read: they are one row, though nobody could look whether it is there."""
+        alone = self.reads_hosts and len(edge.may_be_on) == 1 and is_called(edge.may_be_on[0], _names(edge))
+        return edge.may_be_on[0] if alone else ""
 
     def _marks(self, instance: Instance) -> Set[Tuple[str, ...]]:
         """What only one Tentacle has, under whichever inventory name: a process to the microsecond; if it is stopped, its file behind an address."""
@@ -335,6 +343,10 @@ class Estate:
             return whole
         unseen = [space for space, _why in self.facts.unseen_spaces]
         return Reading(NOT_READ, f"in no record of the spaces that were read; not read: {some(unseen)}") if unseen else whole
+
+
+def _names(edge: Edge) -> FrozenSet[str]:
+    return frozenset(record.name.lower() for record in edge.records)
 
 
 def _unique(subjects: Iterator[Subject]) -> List[Subject]:

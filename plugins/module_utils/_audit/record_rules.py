@@ -49,7 +49,7 @@ def _several(_estate: Estate, subject: Subject) -> Iterator[Verdict]:
 
 
 def _orphan(estate: Estate, subject: Subject) -> Iterator[Verdict]:
-    if subject.instance is None:
+    if subject.instance is None or subject.edge.is_further:
         return
     if not subject.has(audit.DATABASE) or subject.disk is None:
         source = audit.DISK if subject.has(audit.DATABASE) else audit.DATABASE
@@ -79,7 +79,7 @@ def _unmanaged(estate: Estate, subject: Subject) -> Iterator[Verdict]:
         return
     if not estate.reads_hosts or not estate.facts.hosts:
         yield Unjudged("disk and process were not asked for" if not estate.reads_hosts else "the inventory has no hosts")
-    elif subject.edge.host:
+    elif subject.edge.host and not subject.edge.may_be_on:
         yield Fine()
     elif subject.edge.endpoint and split_address(subject.edge.endpoint)[0] in estate.confused_places:
         yield Unjudged("the index of its host gives one configuration to several instances")
@@ -91,7 +91,7 @@ def _unmanaged(estate: Estate, subject: Subject) -> Iterator[Verdict]:
         if alike:
             yield Unjudged(f"it may be on {some(alike)}, which could not be read")
             return
-        if subject.edge.may_be_on and estate.unclaimed:
+        if subject.edge.may_be_on and 0 < estate.floating <= len(estate.unclaimed):
             yield Unjudged(f"it may be on {some(sorted(estate.unclaimed))}, which could not be read")
             return
         where = subject.edge.endpoint or f"subscription {subject.edge.subscription}"

@@ -25,14 +25,17 @@ _LAST_GHOST = (
     "certificate first (octofleet.octopus.octo_trust state=present twin_of={certificate}); else name its Server in octopus_known_servers."
 )
 _OF_A_RETIRED = "Do not let it trust {certificate}, which is retired: give the Server or its node the present certificate first (see OLD_KEY_IN_USE)."
+_WHILE_THEY_DIFFER = (
+    "First find out which certificate is right (see SOURCES_DISAGREE), since the database has another: restart a node that was left behind; let {name} "
+    "trust {certificate} only if that is this Server's (octofleet.octopus.octo_trust state=present)."
+)
 _BY_HAND = "Correct the entry in {configuration} by hand, or remove it, and restart the Tentacle: no command finds it by a thumbprint."
 
 
 def _locked_out(estate: Estate, subject: Subject) -> Iterator[Verdict]:
     if not subject.is_tentacle or belongs(estate, subject) is False:
         return
-    # With no node in the inventory, REST alone says what the nodes present.
-    presented = sorted(estate.presented) if estate.facts.server.nodes else _wanted(estate)
+    presented = sorted(estate.presented)
     if estate.disputed:
         yield Unjudged(_dispute(estate))
     elif not presented:
@@ -57,7 +60,7 @@ def _locked_out(estate: Estate, subject: Subject) -> Iterator[Verdict]:
                 _values(estate, subject, certificate),
                 certificate,
                 (subject,),
-                remedy=_unless_retired(estate, certificate),
+                remedy=_unless_sure(estate, certificate),
             )
         elif words.running == audit.NOT_READ:
             yield Unjudged(_why_not_running(estate, subject))
@@ -91,7 +94,7 @@ def _locked_out_after_restart(estate: Estate, subject: Subject) -> Iterator[Verd
                 _values(estate, subject, certificate),
                 certificate,
                 (subject,),
-                remedy=_unless_retired(estate, certificate),
+                remedy=_unless_sure(estate, certificate),
             )
 
 
@@ -122,7 +125,7 @@ def _ghost_pin(estate: Estate, subject: Subject) -> Iterator[Verdict]:
         yield Unjudged("octopus_known_servers is not given")
     elif not unknown:
         yield Fine()
-    elif estate.disputed and not estate.ours:
+    elif estate.disputed and (not estate.ours or not estate.disputed.keys().isdisjoint(unknown)):
         yield Unjudged(_dispute(estate))
     elif audit.WIRE not in estate.facts.asked:
         yield Unjudged("what the Servers present was not read: the wire was not asked for")
@@ -232,8 +235,8 @@ def lost_by_a_restart(estate: Estate, subject: Subject) -> List[str]:
     """Certificates of this Server that the running process lets in, as far as is known, and the configuration does not."""
     if subject.disk is None or not belongs(estate, subject):
         return []
-    retired = estate.facts.retired or ()
-    said = {certificate: pins.said(estate, subject, certificate) for certificate in _wanted(estate) if certificate not in retired}
+    wanted = ({*_wanted(estate)} | estate.facts.server.presented) - (estate.facts.retired or frozenset())
+    said = {certificate: pins.said(estate, subject, certificate) for certificate in sorted(wanted)}
     return [certificate for certificate, words in said.items() if words.disk != pins.YES and words.running != pins.NO]
 
 
@@ -243,8 +246,12 @@ def _wanted(estate: Estate) -> List[str]:
     return sorted(estate.presented | ({database} if database else frozenset()))
 
 
-def _unless_retired(estate: Estate, certificate: str) -> str:
-    return _OF_A_RETIRED if certificate in (estate.facts.retired or ()) else ""
+def _unless_sure(estate: Estate, certificate: str) -> str:
+    """A remedy that does not spread a certificate that is retired, or not the one that the database has."""
+    database = estate.facts.server.database
+    if certificate in (estate.facts.retired or ()):
+        return _OF_A_RETIRED
+    return "" if database in (None, certificate) or certificate in estate.facts.callers else _WHILE_THEY_DIFFER
 
 
 def belongs(estate: Estate, subject: Subject) -> Optional[bool]:
@@ -286,8 +293,9 @@ def _why_not_running(estate: Estate, subject: Subject) -> str:
 
 def _values(estate: Estate, subject: Subject, certificate: str) -> Dict[str, str]:
     twins = pins.twins_of(estate, subject, certificate) if subject.edge.style == POLLING else []
-    which = " (whichever is of this Server)" if len(twins) > 1 else ""
-    return {"certificate": certificate, "twin": f" twin_of={' or '.join(twins)}{which}" if twins else ""}
+    known = [twin for twin in twins if twin in estate.ours][:1] or twins
+    which = " (whichever is of this Server)" if len(known) > 1 else ""
+    return {"certificate": certificate, "twin": f" twin_of={' or '.join(known)}{which}" if known else ""}
 
 
 def _can_be_spelled_anew(entry: TrustEntry) -> bool:

@@ -64,11 +64,9 @@ def row(code: str, found: Found) -> Dict[str, Any]:
     subjects = found.of
     first = subjects[0] if subjects else None
     name = found.name or (first.name if first else "")
-    # A Tentacle by what it is to the Server, which stays when one source less was read and its instance is not known (decisions 9).
-    anchor = first.edge.identity if first and not found.name else name
     hosts = {subject.edge.host for subject in subjects}
     return {
-        "id": hashlib.sha256("\n".join((code, anchor, found.key)).encode("utf-8")).hexdigest()[:12],
+        "id": hashlib.sha256("\n".join((code, name, found.key)).encode("utf-8")).hexdigest()[:12],
         "code": code,
         "severity": CODES[code].severity,
         "subject": name,
@@ -108,9 +106,12 @@ def _remedy(template: str, subject: Optional[Subject], values: Mapping[str, str]
             configuration=(subject.instance.configuration if subject.instance else "") or "its configuration",
         )
     known.update(values)
-    return template.format_map(known)
+    remedy = template.format_map(known)
+    blank = subject is not None and subject.disk is not None and any(not entry.spelled.strip() for entry in subject.disk.trust)
+    # With an entry without a thumbprint the module changes nothing of the trust.
+    return f"First repair what BLANK_PIN names. {remedy}" if blank and "octo_trust" in remedy else remedy
 
 
 def _quoted(name: str) -> str:
     """As a shell of either kind, and ansible, take it for one word."""
-    return name if re.fullmatch(r"[\w.-]+", name, re.ASCII) else f'"{name}"'
+    return name if re.fullmatch(r"[\w.-]+", name, re.ASCII) else '"' + name.replace("'", "'\\''") + '"'

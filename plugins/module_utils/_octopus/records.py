@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, List, Mapping, Optional, Tuple, Type, TypeVar
+from typing import Any, List, Mapping, Optional, Tuple, Type, TypeVar, cast
 from urllib.parse import urlsplit
 
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
@@ -191,9 +191,8 @@ class _Sent:
     def _checked(self, field: str, value: Any, kind: Type[T]) -> T:
         if type(value) is not kind:  # to isinstance, true is a number
             raise self._odd(f"whose {self._path}{field} is {kind_of(value)}")
-        if isinstance(value, str) and _SURROGATE.search(value):
-            raise self._odd(f"whose {self._path}{field} is no text that can be written")
-        return value
+        # Half a character, where a length limit cut one in two, cannot be written anywhere.
+        return cast(T, _SURROGATE.sub("\ufffd", value)) if isinstance(value, str) else value
 
     def _odd(self, wrong: str) -> OctoError:
         names = ((field, self._whole.get(field)) for field in ("Id", "Name"))

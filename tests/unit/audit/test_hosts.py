@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.octofleet.octopus.plugins.module_utils._audit.audit import audit
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.audit import audit, audited
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.compare import compare
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import DATABASE, DISK, PROCESS, WIRE, Node, Reading
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.join import Estate, guessed
 from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import InventoryHost, Record, Visit
@@ -202,11 +203,38 @@ def test_a_record_that_nothing_unread_could_have_is_unmanaged() -> None:
     assert [row["subject"] for row in audit(of.facts())["findings"] if row["code"] == "UNMANAGED_TENTACLE"] == ["poll-2"]
 
 
+def test_one_host_that_could_not_be_read_does_not_have_fifty_tentacles() -> None:
+    of = World().listening("srv-17")
+    of.records.pop("srv-17")
+    for number in range(50):
+        of.polling(f"gone-{number}").instances.pop(f"gone-{number}")
+    of.visits = {"srv-17": DEAF}
+    assert audit(of.facts())["codes"]["UNMANAGED_TENTACLE"]["found"] == 50
+
+
+def test_a_host_without_a_tentacle_has_none_of_those_that_are_missed() -> None:
+    of = World().listening("fresh-1").polling("gone-1")
+    of.records.pop("fresh-1")
+    of.instances.pop("gone-1")
+    of.visits = {"fresh-1": Visit("fresh-1", "ok", ())}
+    assert audit(of.facts())["codes"]["UNMANAGED_TENTACLE"]["found"] == 1
+
+
+def test_what_was_found_of_a_host_that_cannot_be_read_tonight_is_not_gone() -> None:
+    of = World().polling("poll-1").listening("web-1").instance("poll-1", unready=(("IDENTITY_AT_RISK", "It is missing."),))
+    earlier = audit(of.facts())
+    of.visits = {"poll-1": replace(DEAF, host="poll-1")}
+    tonight = audited(of.facts())
+    changes = compare(tonight.document, earlier, tonight.unjudged)["changes"]
+    assert changes["gone"] == []
+    assert {row["code"] for row in changes["not_judged"]} == {"IDENTITY_AT_RISK", "NOT_SWITCHABLE"}
+
+
 def test_a_polling_tentacle_whose_host_was_left_out_is_one_row() -> None:
     of = World().polling("poll-1").listening("web-1")
     of.visits = {"poll-1": Visit("poll-1", "skipped", (), "no task of this run visited it (--limit web-1)")}
     document = audit(of.facts())
-    assert [row["id"] for row in document["tentacles"]] == ["poll-1", "web-1/Tentacle"]
+    assert [(row["id"], len(row["records"])) for row in document["tentacles"]] == [("poll-1/*", 1), ("web-1/Tentacle", 1)]
     (left_out,) = [row for row in document["findings"] if row["code"] == "UNREACHABLE"]
     assert left_out["remedy"].startswith("Audit without --limit")
 

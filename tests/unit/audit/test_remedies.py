@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 from ansible.parsing.splitter import parse_kv
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.audit import audit
-from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import WEBSOCKET, Instance, Poll, TrustEntry, Visit
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.compare import compare
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import SOURCES
+from ansible_collections.octofleet.octopus.plugins.module_utils._fleet.edges import WEBSOCKET, Instance, InventoryHost, Poll, TrustEntry, Visit
 from ansible_collections.octofleet.octopus.plugins.module_utils._tentacle import trust
 from unit import documented
 
@@ -176,12 +178,28 @@ def test_an_instance_that_is_not_known_is_not_every_instance() -> None:
     assert "instance=*" not in told
 
 
-def test_a_finding_is_the_same_one_whatever_was_read() -> None:
-    """One night without SSH: the Tentacle has another name in the report, and what is found of it is not new."""
+def test_a_finding_is_not_new_because_its_host_could_not_be_read() -> None:
+    """One night without SSH: the Tentacle has another name in the report."""
     of = world().record("web-1", thumbprint=GHOST)
-    (all_read,), (without_disk,) = findings(of, "STALE_RECORD"), findings(of, "STALE_RECORD", asked=("wire", "database"))
-    assert all_read["subject"] != without_disk["subject"]
-    assert all_read["id"] == without_disk["id"]
+    first, second = (audit(of.facts(asked=asked)) for asked in (SOURCES, ("wire", "database")))
+    assert [row["subject"] for one in (first, second) for row in one["findings"]] == ["web-1/Tentacle", "web-1/*"]
+    for now, earlier in ((first, second), (second, first)):
+        changes = compare(now, earlier, {})["changes"]
+        assert (changes["new"], changes["gone"], changes["not_judged"], changes["unchanged"]) == ([], [], [], 1)
+
+
+def test_two_tentacles_behind_one_address_have_findings_of_their_own() -> None:
+    of = world()
+    for host in ("web-1", "web-2"):
+        of.records.pop(host)
+    of.also(hosts=tuple(InventoryHost(host, ("10.7.7.7",)) for host in of.instances))
+    ids = [row["id"] for row in findings(of, "ORPHAN_TENTACLE")]
+    assert len(ids) == len(set(ids)) == 2
+
+
+def test_a_configuration_that_no_command_changes_is_repaired_first() -> None:
+    of = world().instance("web-1", trust=(entry(), entry(GHOST), TrustEntry("", None)), pins_in_process=frozenset((OURS, GHOST)))
+    assert remedy(of, "GHOST_PIN").startswith("First repair what BLANK_PIN names. ")
 
 
 def test_a_record_without_a_thumbprint_is_not_called_right() -> None:
