@@ -102,13 +102,12 @@ def _ambiguous(estate: Estate) -> Iterator[Verdict]:
 
 def _twin_cert(estate: Estate) -> Iterator[Verdict]:
     """By what is presented at distinct addresses, and by what distinct configurations have."""
-    unsure = {blocker.name for blocker in estate.ambiguous()}
     by_wire: Dict[str, Dict[str, Subject]] = {}
     by_disk: Dict[str, Dict[str, Subject]] = {}
     for subject in estate.subjects:
         if not subject.is_tentacle or subject.edge.is_further:
             continue
-        if not subject.edge.host and subject.records and subject.records[0].name in unsure:
+        if not subject.edge.host and subject.records and subject.records[0].name in estate.ambiguous_names:
             yield Unjudged("it may be another address of a Tentacle that was read", subject.name)
             continue
         if subject.presented and subject.edge.endpoint:
