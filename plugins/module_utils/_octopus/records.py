@@ -189,7 +189,7 @@ class _Sent:
         return None if value is None else self._checked(field, value, kind)
 
     def _checked(self, field: str, value: Any, kind: Type[T]) -> T:
-        if type(value) is not kind:  # to isinstance, true is a number
+        if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):  # true is a number to Python
             raise self._odd(f"whose {self._path}{field} is {kind_of(value)}")
         # Half a character, where a length limit cut one in two, cannot be written anywhere.
         return cast(T, _SURROGATE.sub("\ufffd", value)) if isinstance(value, str) else value
