@@ -122,7 +122,7 @@ def _expired(one: Acceptance, standing: Sequence[Finding]) -> Dict[str, Any]:
     hosts = {finding["host"] for finding in standing}
     named = standing[0]["subject"] if len(standing) == 1 else f"{len(standing)} findings"
     return {
-        "id": hashlib.sha256(f"{EXPIRED}\n{one.code}\n{one.subject}".encode("utf-8")).hexdigest()[:12],
+        "id": hashlib.sha256(f"{EXPIRED}\n{one.code}\n{one.subject}".encode("utf-8", "surrogatepass")).hexdigest()[:12],
         "code": EXPIRED,
         "severity": "warning",
         "subject": one.label,

@@ -66,7 +66,7 @@ def row(code: str, found: Found) -> Dict[str, Any]:
     name = found.name or (first.name if first else "")
     hosts = {subject.edge.host for subject in subjects}
     return {
-        "id": hashlib.sha256("\n".join((code, name, found.key)).encode("utf-8")).hexdigest()[:12],
+        "id": hashlib.sha256("\n".join((code, name, found.key)).encode("utf-8", "surrogatepass")).hexdigest()[:12],
         "code": code,
         "severity": CODES[code].severity,
         "subject": name,

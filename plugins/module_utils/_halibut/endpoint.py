@@ -133,7 +133,7 @@ class Directory:
                 return
             try:
                 answers.put((name, _first_of_each_family(self._look_up(name, 0, type=socket.SOCK_STREAM)), ""))
-            except (OSError, UnicodeError) as error:
+            except (OSError, ValueError) as error:
                 answers.put((name, [], getattr(error, "strerror", None) or str(error)))
 
 
@@ -144,7 +144,7 @@ def _spelled(host: str, port: int) -> str:
 def _numeric(host: str, port: int) -> List[Address]:
     try:
         return _first_of_each_family(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST))
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):
         return []
 
 

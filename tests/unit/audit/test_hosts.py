@@ -246,3 +246,10 @@ def test_a_node_that_is_left_over_keeps_nothing_from_being_judged() -> None:
     document = audit(of.facts())
     assert [row["code"] for row in document["findings"]] == ["GHOST_PIN"]
     assert document["codes"]["MISSING_NODE"]["not_judged"] == 0
+
+
+def test_a_name_that_cannot_be_written_is_no_end_of_the_audit() -> None:
+    """Half a character in an instance's name, as a length limit leaves it."""
+    of = World().listening("web-1").instance("web-1", key_copies=2)
+    of.visits["web-1"] = Visit("web-1", "ok", (replace(of.instances["web-1"], name="Tentacle \ud83d"),))
+    assert [row["code"] for row in audit(of.facts())["findings"]] == ["KEY_COPIES"]

@@ -71,3 +71,10 @@ def test_a_resolver_that_is_dead_is_given_up_after_a_few_patiences_however_many_
     never.set()
     assert len(asked) == 1000
     assert took < 3.0  # 16 at a time, it would take 62 patiences
+
+
+def test_a_name_that_no_resolver_takes_does_not_resolve() -> None:
+    directory = Directory(1.0)
+    directory.learn(["web\0-01"])
+    assert directory.addresses(Endpoint("", "web\0-01", 7)) == []
+    assert directory.reason(Endpoint("", "web\0-01", 7))
