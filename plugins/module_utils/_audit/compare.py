@@ -11,13 +11,12 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
-from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import SOURCES
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.audit import SCHEMA, VERSION
+from ansible_collections.octofleet.octopus.plugins.module_utils._audit.facts import READ, SOURCES
 from ansible_collections.octofleet.octopus.plugins.module_utils._audit.verdicts import CERTIFICATE, NODE, SPACE, WHOLE_ESTATE
 from ansible_collections.octofleet.octopus.plugins.module_utils._errors import OctoError
 
-SCHEMA = "octofleet.octopus/audit"
-VERSION = 1
-_READ, _UNREACHABLE, _SOURCES_DISAGREE = "read", "UNREACHABLE", "SOURCES_DISAGREE"
+_UNREACHABLE, _SOURCES_DISAGREE = "UNREACHABLE", "SOURCES_DISAGREE"
 # Of an earlier audit, what a comparison needs.
 _NEEDED = {
     "made_at": str,
@@ -74,16 +73,16 @@ def compare(document: Document, earlier: Document, unjudged: Mapping[str, Sequen
 
 def _under_another_name(document: Document, earlier: Document) -> Dict[str, str]:
     """By id of a finding, its id in the earlier audit, where one of both could not tell the host's instance, and the code is found once of that host."""
-    pairs = []
+    alone = []
     for one, other in ((document, earlier), (earlier, document)):
         there = {finding["id"] for finding in other["findings"]}
-        found: Dict[Tuple[str, str], List[str]] = {}
+        found: Dict[Tuple[str, str], List[Tuple[str, str]]] = {}
         for finding in one["findings"]:
             host, slash, instance = finding["subject"].partition("/")
             if slash and finding["id"] not in there:
-                found.setdefault((finding["code"], host), []).append(f"{instance} {finding['id']}")
-        pairs.append({key: names[0].rsplit(" ", 1) for key, names in found.items() if len(names) == 1})
-    now, then = pairs
+                found.setdefault((finding["code"], host), []).append((instance, finding["id"]))
+        alone.append({key: names[0] for key, names in found.items() if len(names) == 1})
+    now, then = alone
     return {now[key][1]: then[key][1] for key in now.keys() & then.keys() if "*" in (now[key][0], then[key][0])}
 
 
@@ -140,7 +139,7 @@ def _unread_spaces(document: Document) -> Set[Tuple[str, str]]:
 
 def _was_read(source: str, document: Document, row: Optional[Document]) -> bool:
     """Of the Tentacle; of whatever is no Tentacle, or is none any more, as far as the source was read at all."""
-    return bool(row["sources"][source]["state"] == _READ if row else document["sources"][source]["read"])
+    return bool(row["sources"][source]["state"] == READ if row else document["sources"][source]["read"])
 
 
 def _lack(found: Any, needed: Any, place: str = "") -> str:

@@ -71,13 +71,15 @@ def _servers_disagree(estate: Estate) -> Iterator[Verdict]:
     """The database holds another certificate than a node presents: imported and not restarted, or something else answers there."""
     database = estate.facts.server.database
     for node in estate.facts.server.nodes:
-        doubt = estate.disputed.get(node.presented or "")
-        if node.presented and database and node.presented != database:
+        if not node.presented:
+            continue
+        doubt = estate.disputed.get(node.presented)
+        if database and node.presented != database:
             seen = f"{node.name}: REST names {database} as the Server's certificate, and {node.address} presents {node.presented}."
             yield _of_node(estate.facts.server, node, seen, {})
-        elif node.presented and doubt:
+        elif doubt:
             yield _of_node(estate.facts.server, node, f"{node.name}: {node.address} presents {node.presented}, which {doubt}.", {})
-        elif node.presented and database:
+        elif database:
             yield Fine()
 
 

@@ -149,9 +149,9 @@ def _took(poll: Poll, certificate: str) -> bool:
 
 
 def twins_of(estate: Estate, subject: Subject, certificate: str) -> List[str]:
-    """The certificates beside which a polling Tentacle could pin another: those of this Server, where it is known which these are."""
-    pins = {entry.canonical for entry in subject.entries() if entry.canonical} - {certificate}
-    return sorted(pins & estate.ours or pins)
+    """The certificate beside which a polling Tentacle could pin another: one of this Server, and all where it is not known which these are."""
+    pins = sorted({entry.canonical for entry in subject.entries() if entry.canonical} - {certificate})
+    return [pin for pin in pins if pin in estate.ours][:1] or pins
 
 
 def is_last(subject: Subject, pin: str) -> bool:

@@ -293,9 +293,8 @@ def _why_not_running(estate: Estate, subject: Subject) -> str:
 
 def _values(estate: Estate, subject: Subject, certificate: str) -> Dict[str, str]:
     twins = pins.twins_of(estate, subject, certificate) if subject.edge.style == POLLING else []
-    known = [twin for twin in twins if twin in estate.ours][:1] or twins
-    which = " (whichever is of this Server)" if len(known) > 1 else ""
-    return {"certificate": certificate, "twin": f" twin_of={' or '.join(known)}{which}" if known else ""}
+    which = " (whichever is of this Server)" if len(twins) > 1 else ""
+    return {"certificate": certificate, "twin": f" twin_of={' or '.join(twins)}{which}" if twins else ""}
 
 
 def _can_be_spelled_anew(entry: TrustEntry) -> bool:
